@@ -1,0 +1,31 @@
+# One INTERFACE target that every target of ours links: warnings, sanitizers, hardening. The root is on the include path, so an
+# include names its file from the root: #include "engine/lease.h".
+add_library(innkeep_options INTERFACE)
+target_include_directories(innkeep_options INTERFACE ${PROJECT_SOURCE_DIR})
+target_compile_definitions(innkeep_options INTERFACE _GNU_SOURCE INNKEEP_VERSION="${PROJECT_VERSION}")
+target_compile_options(innkeep_options INTERFACE
+  -Wall -Wextra -Wpedantic -Wconversion -Wsign-conversion -Wshadow -Wcast-qual -Wvla -Wundef -Wformat=2
+  -Wnull-dereference -Wswitch-enum
+  $<$<COMPILE_LANGUAGE:C>:-Wstrict-prototypes -Wmissing-prototypes>)
+
+if(INNKEEP_WERROR)
+  target_compile_options(innkeep_options INTERFACE -Werror)
+endif()
+
+if(INNKEEP_SANITIZE)
+  target_compile_options(innkeep_options INTERFACE -fsanitize=${INNKEEP_SANITIZE} -fno-omit-frame-pointer
+                         -fno-sanitize-recover=all)
+  target_link_options(innkeep_options INTERFACE -fsanitize=${INNKEEP_SANITIZE})
+endif()
+
+if(INNKEEP_COVERAGE)
+  target_compile_options(innkeep_options INTERFACE --coverage -fprofile-update=atomic)
+  target_link_options(innkeep_options INTERFACE --coverage)
+endif()
+
+if(INNKEEP_HARDEN)
+  target_compile_options(innkeep_options INTERFACE -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=3 -fstack-protector-strong
+                         -ftrivial-auto-var-init=zero -fstack-clash-protection)
+  target_link_options(innkeep_options INTERFACE -Wl,-z,relro,-z,now)
+  target_link_options(innkeep_options INTERFACE $<$<STREQUAL:$<TARGET_PROPERTY:TYPE>,EXECUTABLE>:-pie>)
+endif()

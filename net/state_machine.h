@@ -1,0 +1,40 @@
+/* The engine and the memory it lives in, driven by frames from the log: the one piece that recovery, the live shard and the replay
+ * tools share, so that all three do the same.
+ *
+ * The first frame of a log carries a CONFIG record, which says under what limits the engine runs; a later one may raise
+ * them, and then the engine moves to a larger block before the record is applied. Nothing else here allocates. */
+#ifndef NET_STATE_MACHINE_H
+#define NET_STATE_MACHINE_H
+
+#include "engine/engine.h"
+#include "wal/format.h"
+
+struct state_machine {
+    struct engine *engine; /* NULL before the first CONFIG record */
+    size_t memory_size;
+    uint64_t hash_seed;
+    uint64_t records_applied;
+    const char *error; /* after a failed apply: what is wrong (static storage) */
+    uint64_t error_lsn;
+};
+
+/* `uuid` is the data directory's; only how keys spread over the index depends on it. */
+void state_machine_init(struct state_machine *machine, const uint8_t uuid[16]);
+void state_machine_free(struct state_machine *machine);
+
+/* Called for each record after it was applied. */
+typedef void state_machine_visit(void *context, const struct record_header *record, uint64_t lsn,
+                                 const union apply_result *result);
+
+/* Applies a frame that wal_frame_check has passed: sweep, then record by record. `visit` may be NULL. 0, -ENOMEM, or -EBADMSG with
+ * error and error_lsn set: a record that no version of this server would have written, an engine level it does not know, or a
+ * first frame without CONFIG. After an error the machine is not to be used any more. */
+MUST_USE int state_machine_apply(struct state_machine *machine, const struct wal_frame_header *frame,
+                                 state_machine_visit *visit, void *context);
+
+/* The same in steps, for the live shard, which answers between records: begin once a frame, then each record in order. */
+MUST_USE int state_machine_begin(struct state_machine *machine, const struct wal_frame_header *frame);
+MUST_USE int state_machine_step(struct state_machine *machine, const struct record_header *record, uint64_t lsn,
+                                union apply_result *result);
+
+#endif

@@ -1,0 +1,103 @@
+/* The shard's write-ahead log while it is being written: open frame, frames in flight, durable frames in order.
+ *
+ * Happy path, all on the shard's thread:
+ *   1. wal_append copies a record into the open frame and gives it its LSN.
+ *   2. wal_seal, when wal_may_seal says a slot is free, stamps time, index, chain and checksums, and submits one durable write.
+ *   3. The write completes; wal_durable hands frames out strictly in index order, whatever order the disk finished them in.
+ *   4. The shard applies the frame's records where they lie, answers them, and wal_release gives the buffer back.
+ * Failures: any error or short write sets wal_error for good: no frame is handed out any more, the process is to stop and recover from
+ * the disk (a failed sync is never retried: Rebello et al., "Can Applications Recover from fsync Failures?", ATC'20).
+ *
+ * Invariant: durable_index <= submitted index <= durable_index + depth_max; LSNs and indexes have no gap. */
+#ifndef WAL_LOG_H
+#define WAL_LOG_H
+
+#include "wal/format.h"
+#include "wal/io.h"
+
+struct wal;
+
+struct wal_options {
+    const char *directory; /* the shard's own: DIR/shard-NNN */
+    uint8_t uuid[16];
+    uint32_t shard;
+    uint32_t shards_count;
+    uint64_t segment_size;
+    uint32_t frame_size_max; /* padded bytes; at most WAL_FRAME_SIZE_MAX */
+    uint32_t depth_max;      /* frames in flight, 1..WAL_DEPTH_MAX */
+    uint32_t ready_min;      /* zero-filled segments kept ahead, at least 2 */
+};
+#define WAL_DEPTH_MAX 8
+
+/* Where the log goes on: behind the last good frame. All zero but next_* = 1 for a new shard. */
+struct wal_position {
+    uint64_t next_index;
+    uint64_t next_lsn;
+    uint64_t last_time_ns;
+    uint64_t next_segment_sequence; /* above every one ever seen on disk */
+    struct hash128 previous_hash;
+};
+
+/* Bytes that a log of these options allocates; part of the server's memory bound. */
+size_t wal_memory_size(const struct wal_options *options);
+
+/* Opens the log for writing in a fresh segment at `position`; the first segment is prepared before it returns. `io` has been adopted.
+ * 0 or a negated errno (-ENOSPC, -EINVAL where O_DIRECT is missing, ...), with *why set. */
+MUST_USE int wal_open(struct io *io, const struct wal_options *options, const struct wal_position *position,
+                      struct wal **wal, const char **why);
+/* Requires no frame in flight. */
+void wal_close(struct wal *wal);
+
+/* Starts what is due in the background (segments to zero-fill); call once a turn of the loop. */
+void wal_tend(struct wal *wal);
+
+/* True if a record of size_bytes can be appended now. */
+bool wal_has_room(const struct wal *wal, uint32_t size_bytes);
+/* Copies a record into the open frame; returns its LSN. Requires wal_has_room. */
+uint64_t wal_append(struct wal *wal, const struct record_header *record);
+
+/* True if the open frame could be submitted now: a slot of the current depth is free and there is segment space. */
+bool wal_may_seal(const struct wal *wal);
+/* Seals and submits the open frame, empty or not; its time is time_ns, at least the last frame's. A frame without records is a
+ * NOOP, one that starts with a CONFIG record (config == true) a CONFIG frame. Requires wal_may_seal. */
+void wal_seal(struct wal *wal, uint64_t time_ns, uint32_t engine_level, bool config);
+
+/* The next durable frame in order, or NULL. Stays the same until wal_release. */
+const struct wal_frame_header *wal_durable(struct wal *wal);
+void wal_release(struct wal *wal);
+
+/* The records of a frame: wal_record_first, then wal_record_next until NULL. */
+const struct record_header *wal_record_first(const struct wal_frame_header *frame);
+const struct record_header *wal_record_next(const struct wal_frame_header *frame, const struct record_header *record);
+
+int wal_error(const struct wal *wal); /* 0, or the negated errno that ended this log */
+
+enum wal_space {
+    WAL_SPACE_AMPLE, /* ready segments as wanted */
+    WAL_SPACE_LOW, /* fewer than two ready segments, and making one fails for lack of space: only what finishes or frees something */
+    WAL_SPACE_CRITICAL, /* less than a quarter segment left in all: only ticks */
+    WAL_SPACE_NONE,     /* nothing can be written */
+};
+enum wal_space wal_space(const struct wal *wal);
+
+/* How far the log is; the counters are since wal_open. */
+struct wal_state {
+    uint64_t next_lsn;      /* of the next record appended */
+    uint64_t next_index;    /* of the next frame sealed */
+    uint64_t durable_index; /* every frame up to it is complete */
+    uint64_t last_time_ns;  /* of the last frame sealed */
+    uint64_t segment_sequence;
+    uint32_t open_records; /* in the open frame */
+    uint32_t in_flight;    /* frames submitted and not yet released */
+    uint32_t depth;        /* how many may be in flight now */
+    bool
+        evidence_missing; /* the newest data frame's durability is not yet recorded by a later frame: a NOOP is due when idle */
+    uint64_t frames;
+    uint64_t records;
+    uint64_t bytes;
+    uint64_t padding_bytes;
+    uint64_t stalls; /* times a frame was ready and no segment was */
+};
+struct wal_state wal_state_of(const struct wal *wal);
+
+#endif

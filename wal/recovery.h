@@ -1,0 +1,64 @@
+/* Reading a shard's log: for recovery, and for the tools that look at a log without changing it.
+ *
+ * Recovery's algorithm and why it is right: FORMAT.md, "Reading a log". The successor of frame k-1 is the next frame in its segment or
+ * the first frame of a later segment that continues at index k with the same hash. Where neither exists, every later block is
+ * searched for frames that verify by themselves: one whose durable_index >= k proves that k was acknowledged, so the log is damaged
+ * and nothing may start on it; without such evidence the rest is a torn tail that nobody was told about. */
+#ifndef WAL_RECOVERY_H
+#define WAL_RECOVERY_H
+
+#include "wal/log.h"
+
+enum wal_verdict {
+    WAL_CLEAN,     /* every frame there is was read */
+    WAL_TORN_TAIL, /* bytes behind the last good frame that no evidence shows to have been acknowledged */
+    WAL_DAMAGED,   /* acknowledged data is missing or bad */
+};
+
+struct wal_report {
+    enum wal_verdict verdict;
+    uint32_t shard;
+    uint64_t frames; /* read */
+    uint64_t records;
+    uint64_t first_lsn; /* 0 where there is none */
+    uint64_t last_lsn;
+    uint64_t first_time_ns;
+    uint64_t last_time_ns;
+    uint64_t segments;
+    struct wal_position position; /* where a writer may go on; meaningless when DAMAGED */
+    /* Where reading stopped; set unless CLEAN. */
+    uint64_t stop_index; /* the frame that is missing or bad */
+    uint64_t stop_segment_sequence;
+    uint64_t stop_offset;
+    char stop_path[512];
+    const char *stop_reason;  /* static storage */
+    uint64_t stop_last_index; /* the highest index among frames found behind; stop_index - 1 if none */
+    uint64_t stop_last_lsn;
+    uint64_t dropped_bytes;  /* TORN_TAIL: non-zero bytes' extent behind the last good frame */
+    uint64_t evidence_index; /* DAMAGED: the frame whose durable_index proves the acknowledgement */
+    uint64_t evidence_durable_index;
+    uint64_t evidence_segment_sequence;
+    uint64_t evidence_offset;
+    uint64_t evidence_time_ns;
+};
+
+/* Called for each good frame in order; non-zero stops the reading and is returned. The frame is the visitor's until it returns. */
+typedef int wal_visit(void *context, const struct wal_frame_header *frame);
+
+struct wal_source {
+    const char *directory; /* the shard's own */
+    uint8_t uuid[16];
+    uint32_t shard;
+    uint32_t shards_count;
+};
+
+/* Reads the whole log; changes nothing. Constant memory. 0 with the report filled in (whatever the verdict), the visitor's
+ * non-zero value, or a negated errno where the disk cannot be read (then report->stop_path and stop_reason say which file). */
+MUST_USE int wal_read(struct io *io, const struct wal_source *source, wal_visit *visit, void *context,
+                      struct wal_report *report);
+
+/* After wal_read said TORN_TAIL: saves the dropped bytes to DIRECTORY/torn-<sequence>-<offset>.bin and clears them durably, so
+ * that a second start reads a clean log. 0 or a negated errno. */
+MUST_USE int wal_discard_tail(struct io *io, const struct wal_source *source, const struct wal_report *report);
+
+#endif
