@@ -11,6 +11,7 @@
 
 struct state_machine {
     struct engine *engine; /* NULL before the first CONFIG record */
+    void *memory;          /* the engine's block */
     size_t memory_size;
     uint64_t hash_seed;
     uint64_t records_applied;
@@ -18,11 +19,13 @@ struct state_machine {
     uint64_t error_lsn;
 };
 
-/* `uuid` is the data directory's; only how keys spread over the index depends on it. */
+/* `uuid` is the data directory's; only how keys spread over the index depends on it (seed: XXH3-64 of the uuid with seed
+ * 0x696e6e6b656570). */
 void state_machine_init(struct state_machine *machine, const uint8_t uuid[16]);
+/* Gives the memory back, whatever happened before. */
 void state_machine_free(struct state_machine *machine);
 
-/* Called for each record after it was applied. */
+/* Called for each record after it was applied; record and result are the visitor's until it returns. */
 typedef void state_machine_visit(void *context, const struct record_header *record, uint64_t lsn,
                                  const union apply_result *result);
 
@@ -32,7 +35,9 @@ typedef void state_machine_visit(void *context, const struct record_header *reco
 MUST_USE int state_machine_apply(struct state_machine *machine, const struct wal_frame_header *frame,
                                  state_machine_visit *visit, void *context);
 
-/* The same in steps, for the live shard, which answers between records: begin once a frame, then each record in order. */
+/* The same in steps, for the live shard, which answers between records: begin once a frame, then each record in order. Results as
+ * above; state_machine_step takes record->size on trust, so whoever walks a frame sees to it that each record lies within. The
+ * whole of *result is written. machine->engine may be another after a CONFIG record: keep no copy of the pointer. */
 MUST_USE int state_machine_begin(struct state_machine *machine, const struct wal_frame_header *frame);
 MUST_USE int state_machine_step(struct state_machine *machine, const struct record_header *record, uint64_t lsn,
                                 union apply_result *result);

@@ -1,0 +1,175 @@
+/* The engine's host: one anonymous mapping holds the engine, frames from the log drive it. See state_machine.h.
+ *
+ * Whatever a frame says is judged before the engine sees it, for the engine's own contracts would stop the process, and a log that
+ * comes from elsewhere deserves a sentence instead. */
+#include "net/state_machine.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#define HASH_SEED_SEED UINT64_C(0x696e6e6b656570) /* "innkeep": keeps this use of the uuid apart from the log's salts */
+
+static int fail(struct state_machine *machine, int error, uint64_t lsn, const char *text)
+{
+    REQUIRE(error < 0);
+    machine->error = text;
+    machine->error_lsn = lsn;
+    return error;
+}
+
+void state_machine_init(struct state_machine *machine, const uint8_t uuid[16])
+{
+    memset(machine, 0, sizeof *machine);
+    machine->hash_seed = hash64(uuid, 16, HASH_SEED_SEED);
+}
+
+/* Huge pages are asked for, not required: without them the engine is only slower. Nothing is mapped with MAP_NORESERVE, so a machine
+ * that cannot hold the limits says so now and not in the middle of a night. */
+static void *memory_map(size_t size_bytes)
+{
+    void *memory = mmap(NULL, size_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (memory == MAP_FAILED)
+        return NULL;
+    (void)madvise(memory, size_bytes, MADV_HUGEPAGE);
+    return memory;
+}
+
+static void memory_unmap(void *memory, size_t size_bytes)
+{
+    int result = munmap(memory, size_bytes);
+    ENSURE(result == 0);
+}
+
+void state_machine_free(struct state_machine *machine)
+{
+    if (machine->engine != NULL)
+        memory_unmap(machine->memory, machine->memory_size);
+    machine->engine = NULL;
+    machine->memory = NULL;
+    machine->memory_size = 0;
+}
+
+static bool limits_cover(const struct engine_limits *wide, const struct engine_limits *narrow)
+{
+    return wide->properties_max >= narrow->properties_max && wide->room_types_max >= narrow->room_types_max &&
+           wide->horizon_nights >= narrow->horizon_nights && wide->reservations_max >= narrow->reservations_max &&
+           wide->outcomes_max >= narrow->outcomes_max && wide->leases_max >= narrow->leases_max &&
+           wide->deadline_ahead_max_ns >= narrow->deadline_ahead_max_ns && wide->keep_ended_ns >= narrow->keep_ended_ns;
+}
+
+/* Makes the engine, or moves it into a larger block: a new one, a copy, and then the old one goes. */
+static int engine_settle(struct state_machine *machine, const struct engine_limits *limits, uint64_t lsn)
+{
+    if (!engine_limits_valid(limits))
+        return fail(machine, -EBADMSG, lsn, "a CONFIG record names limits that no engine runs under");
+    size_t size = engine_memory_size(limits);
+    void *memory = memory_map(size);
+    if (memory == NULL)
+        return fail(machine, -ENOMEM, lsn,
+                    "this machine has too little memory for the limits the log was written under");
+    struct engine *engine = engine_init(memory, size, limits, machine->hash_seed);
+    if (machine->engine != NULL) {
+        engine_copy(engine, machine->engine);
+        memory_unmap(machine->memory, machine->memory_size);
+    }
+    machine->engine = engine;
+    machine->memory = memory;
+    machine->memory_size = size;
+    return 0;
+}
+
+static int config_follow(struct state_machine *machine, const struct config_record *config, uint64_t lsn)
+{
+    const struct engine_limits *current = engine_limits_of(machine->engine);
+    if (memcmp(current, &config->limits, sizeof *current) == 0)
+        return 0;
+    if (!limits_cover(&config->limits, current))
+        return fail(machine, -EBADMSG, lsn, "a CONFIG record makes a limit smaller");
+    return engine_settle(machine, &config->limits, lsn);
+}
+
+static const struct record_header *first_record(const struct wal_frame_header *frame)
+{
+    return frame->records_count == 0 ? NULL : (const struct record_header *)(const void *)(frame + 1);
+}
+
+/* The first frame of a log says under what limits the engine is born. */
+static int engine_born(struct state_machine *machine, const struct wal_frame_header *frame)
+{
+    const struct record_header *first = first_record(frame);
+    if (first == NULL || first->kind != OPERATION_CONFIG)
+        return fail(machine, -EBADMSG, frame->first_lsn, "the log does not begin with a CONFIG record");
+    return engine_settle(machine, &((const struct config_record *)(const void *)first)->limits, frame->first_lsn);
+}
+
+int state_machine_begin(struct state_machine *machine, const struct wal_frame_header *frame)
+{
+    REQUIRE(machine->error == NULL);
+    const struct record_header *first = first_record(frame);
+    if (frame->engine_level == 0 || frame->engine_level > ENGINE_LEVEL)
+        return fail(machine, -EBADMSG, frame->first_lsn, "a frame was written under an engine level unknown here");
+    if (first != NULL && record_check(first, frame->payload_size) != STATUS_OK)
+        return fail(machine, -EBADMSG, frame->first_lsn, status_text(record_check(first, frame->payload_size)));
+    if (machine->engine == NULL) {
+        int result = engine_born(machine, frame);
+        if (result != 0)
+            return result;
+    }
+    if (frame->time_ns < engine_log_time(machine->engine))
+        return fail(machine, -EBADMSG, frame->first_lsn, "log time goes back");
+    engine_frame_begin(machine->engine, frame->time_ns, first);
+    return 0;
+}
+
+int state_machine_step(struct state_machine *machine, const struct record_header *record, uint64_t lsn,
+                       union apply_result *result)
+{
+    REQUIRE(machine->error == NULL);
+    REQUIRE(machine->engine != NULL);
+    enum status verdict = record_check(record, record->size);
+    if (verdict != STATUS_OK)
+        return fail(machine, -EBADMSG, lsn, status_text(verdict));
+    if (lsn <= engine_last_lsn(machine->engine))
+        return fail(machine, -EBADMSG, lsn, "an LSN comes twice or goes back");
+    if (record->kind == OPERATION_CONFIG) {
+        int moved = config_follow(machine, (const struct config_record *)(const void *)record, lsn);
+        if (moved != 0)
+            return moved;
+    }
+    engine_apply(machine->engine, record, lsn, result);
+    machine->records_applied++;
+    return 0;
+}
+
+/* The record at `offset` of the payload, or NULL where it would reach beyond it. */
+static const struct record_header *record_at(const struct wal_frame_header *frame, size_t offset)
+{
+    size_t left = frame->payload_size - offset;
+    const uint8_t *payload = (const uint8_t *)(frame + 1);
+    const struct record_header *record = (const struct record_header *)(const void *)(payload + offset);
+    if (left < sizeof *record || record->size < sizeof *record || record->size > left)
+        return NULL;
+    return record;
+}
+
+int state_machine_apply(struct state_machine *machine, const struct wal_frame_header *frame, state_machine_visit *visit,
+                        void *context)
+{
+    int error = state_machine_begin(machine, frame);
+    size_t offset = 0;
+    for (uint64_t i = 0; error == 0 && i < frame->records_count; i++) {
+        const struct record_header *record = record_at(frame, offset);
+        uint64_t lsn = frame->first_lsn + i;
+        if (record == NULL)
+            return fail(machine, -EBADMSG, lsn, "a record reaches beyond its frame");
+        union apply_result result;
+        error = state_machine_step(machine, record, lsn, &result);
+        if (error == 0 && visit != NULL)
+            visit(context, record, lsn, &result);
+        offset += record->size;
+    }
+    if (error == 0 && offset != frame->payload_size)
+        return fail(machine, -EBADMSG, frame->first_lsn, "a frame's records do not fill its payload");
+    return error;
+}
