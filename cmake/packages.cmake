@@ -1,0 +1,23 @@
+# `cpack` in a release build makes .deb packages: one of the programs, one of the client library with all it takes to compile
+# against it. Install rules stand in the folders of what they install, with COMPONENT server or client.
+set(CPACK_GENERATOR DEB)
+set(CPACK_PACKAGE_NAME innkeep)
+set(CPACK_PACKAGE_VENDOR "The Innkeep authors")
+set(CPACK_PACKAGE_CONTACT "The Innkeep authors <innkeep@localhost>")
+set(CPACK_PACKAGE_DESCRIPTION_SUMMARY "${PROJECT_DESCRIPTION}")
+set(CPACK_RESOURCE_FILE_LICENSE ${PROJECT_SOURCE_DIR}/LICENSE)
+set(CPACK_PACKAGING_INSTALL_PREFIX /usr)
+set(CPACK_STRIP_FILES ON)
+
+set(CPACK_COMPONENTS_ALL server client)
+set(CPACK_COMPONENTS_GROUPING ONE_PER_GROUP)
+set(CPACK_DEB_COMPONENT_INSTALL ON)
+set(CPACK_DEBIAN_FILE_NAME DEB-DEFAULT)
+set(CPACK_DEBIAN_PACKAGE_SHLIBDEPS ON)
+set(CPACK_DEBIAN_SERVER_PACKAGE_NAME innkeep)
+set(CPACK_DEBIAN_SERVER_PACKAGE_SECTION database)
+set(CPACK_DEBIAN_CLIENT_PACKAGE_NAME libinnkeep-dev)
+set(CPACK_DEBIAN_CLIENT_PACKAGE_SECTION libdevel)
+include(CPack)
+cpack_add_component(server DESCRIPTION "Innkeep: server, command line, log tools, load generator")
+cpack_add_component(client DESCRIPTION "Innkeep's client library, headers and documentation")
