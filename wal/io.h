@@ -106,6 +106,8 @@ struct io_address {
 MUST_USE int io_listen(struct io *io, const struct io_address *address, uint32_t backlog, struct io_address *bound);
 /* No further sends or receives; what is in flight completes. */
 void io_shutdown(struct io *io, int socket);
+/* No further sends: the peer reads what was sent and then the end of the stream. Receives go on. */
+void io_shutdown_send(struct io *io, int socket);
 
 /* ---- By completion ----------------------------------------------------------------------------------------------- */
 

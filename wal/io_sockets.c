@@ -183,3 +183,9 @@ void io_shutdown(struct io *io, int socket)
     (void)io;
     (void)shutdown(socket, SHUT_RDWR); /* -ENOTCONN: the peer was faster */
 }
+
+void io_shutdown_send(struct io *io, int socket)
+{
+    (void)io;
+    (void)shutdown(socket, SHUT_WR);
+}
