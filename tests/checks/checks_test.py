@@ -86,6 +86,16 @@ class Includes(InTemporaryTree):
             with self.subTest(what=what):
                 self.assert_one(self.include("engine/x.c", what), "pure")
 
+    def test_the_log_and_the_server_reach_the_kernel_through_its_door_alone(self):
+        for path in ("wal/x.c", "net/x.c", "net/server/x.c"):
+            for what in ("<unistd.h>", "<sys/socket.h>", "<liburing.h>", "<time.h>", "<netinet/in.h>"):
+                with self.subTest(path=path, what=what):
+                    self.assert_one(self.include(path, what), "door")
+            self.assertEqual(self.include(path, "<sys/uio.h>"), [])
+        for path in ("wal/io_sockets.c", "net/client/x.c", "tools/x.c"):
+            with self.subTest(path=path):
+                self.assertEqual(self.include(path, "<sys/socket.h>"), [])
+
     def test_an_installed_header_may_include_standard_headers_alone(self):
         path = "net/include/innkeep/client.h"
         for what in ("<stdint.h>", "<innkeep/innkeep.h>"):
