@@ -2,8 +2,8 @@
 """The tree as a whole: scripts parse and can be run, nothing names a place on the net to download from, text is text.
 
 Fails for a shell script that bash cannot parse, a script without its run bit, the host name of a package registry anywhere, a web
-address in anything that runs, CRLF or a missing last newline, and a file over 1 MB. Warns of a source file past 800
-lines, which usually holds two concepts.
+address in anything that runs, CRLF or a missing last newline, a file over 1 MB, and a function past seventy lines. Warns of a
+source file past 800 lines, which usually holds two concepts.
 
     check_tree.py ROOT
 """
@@ -16,6 +16,7 @@ import sys
 import source_tree
 
 LINES_MAX = 800
+FUNCTION_LINES_MAX = 70
 BYTES_MAX = 1_000_000
 LAYERS = ("engine/", "wal/", "net/", "tools/", "bench/")
 
@@ -67,6 +68,20 @@ def script_violations(root, path, text):
             yield f"{path}: {parsed.stderr.strip()}"
 
 
+def function_violations(path, text):
+    """A function's body lies between braces in the first column: .clang-format sees to that."""
+    lines = text.splitlines()
+    opened = None
+    for number, line in enumerate(lines, start=1):
+        if line == "{":
+            opened = number
+        elif line == "}" and opened is not None:
+            length = number - opened - 1
+            if length > FUNCTION_LINES_MAX:
+                yield f"{path}:{opened}: {lines[opened - 2].strip()}: a function of {length} lines"
+            opened = None
+
+
 def check(root):
     """Returns the violations and the warnings below root, one line each."""
     root = pathlib.Path(root)
@@ -81,6 +96,8 @@ def check(root):
             continue  # bytes kept for a test
         violations.extend(text_violations(path, text))
         violations.extend(script_violations(root, path, text))
+        if source_tree.is_code(path):
+            violations.extend(function_violations(path, text))
         lines = text.count("\n")
         if lines > LINES_MAX and source_tree.is_code(path) and path.as_posix().startswith(LAYERS):
             warnings.append(f"{path}: {lines} lines; does it hold two concepts?")

@@ -179,6 +179,12 @@ class Tree(InTemporaryTree):
         self.write("table.txt", "x\n" * 500_001)
         self.assert_one(self.violations(), "1000002 bytes")
 
+    def test_a_function_past_seventy_lines_is_found(self):
+        self.write("engine/a.c", "int f(void)\n{\n" + "    g();\n" * 70 + "}\n")
+        self.assertEqual(self.violations(), [])
+        self.write("engine/a.c", "struct x {\n" + "    int y;\n" * 90 + "};\n\nint f(void)\n{\n" + "    g();\n" * 71 + "}\n")
+        self.assert_one(self.violations(), "engine/a.c:95", "int f(void)", "71")
+
     def test_a_long_source_is_warned_of(self):
         self.write("engine/a.c", "int x;\n" * 801)
         violations, warnings = check_tree.check(self.root)
