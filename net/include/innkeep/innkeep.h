@@ -6,7 +6,8 @@
  *
  * What an answer means. Every call gives a verdict:
  *   INN_OK (0)      it took effect, or the question is answered; the answer is durable on the server's disk
- *   above 0         the server's refusal (INN_SOLD_OUT, ...): it did not take effect
+ *   above 0         the server's refusal (INN_SOLD_OUT, ...): it did not take effect. INN_SUPERSEDED alone leaves it
+ *                   open, and in a key's second life so does INN_TOO_LATE for anything but a reserve
  *   INN_UNKNOWN     the request was sent and not answered: it may have taken effect, or still may, until the server's
  *                   log time has passed its deadline. inn_resolve finds out
  *   others below 0  no answer, and nothing of the request has reached the server
