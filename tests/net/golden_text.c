@@ -1,7 +1,7 @@
 #include "tests/net/golden_text.h"
 
 #include "engine/base/civil_date.h"
-#include "tools/innkeep-wal/layout.h"
+#include "tools/innkeep-wal/fields.h"
 
 #include <ctype.h>
 #include <stdlib.h>
@@ -45,10 +45,10 @@ static void write_field(FILE *out, const struct field *field, const uint8_t *byt
 }
 
 /* The fields of one struct, those of nested ones in their place; `base` is where it begins in its item. */
-static void write_fields(FILE *out, const struct layout *layout, const uint8_t *bytes, uint32_t base)
+static void write_fields(FILE *out, const struct field_table *table, const uint8_t *bytes, uint32_t base)
 {
-    for (uint32_t i = 0; i < layout->fields_count; i++) {
-        const struct field *field = &layout->fields[i];
+    for (uint32_t i = 0; i < table->fields_count; i++) {
+        const struct field *field = &table->fields[i];
         if (field->kind == FIELD_NESTED)
             write_fields(out, field->nested, bytes + field->offset, base + field->offset);
         else
@@ -61,33 +61,33 @@ static void write_calendar_tail(FILE *out, const uint8_t *part)
     const struct calendar_result *result = (const struct calendar_result *)(const void *)part;
     uint32_t at = sizeof *result;
     for (uint32_t type = 0; type < result->types_count; type++) {
-        write_fields(out, layout_find("calendar_type"), part + at, at);
+        write_fields(out, field_table_find("calendar_type"), part + at, at);
         at += (uint32_t)sizeof(struct calendar_type);
         for (uint32_t night = 0; night < result->nights; night++, at += (uint32_t)sizeof(struct calendar_night))
-            write_fields(out, layout_find("calendar_night"), part + at, at);
+            write_fields(out, field_table_find("calendar_night"), part + at, at);
     }
 }
 
 static uint32_t write_result(FILE *out, uint8_t operation, const uint8_t *part, uint32_t number)
 {
     const struct result_header *result = (const struct result_header *)(const void *)part;
-    const struct layout *layout = layout_of_result(operation);
-    if (layout == NULL || result->size < layout->size)
-        layout = layout_find("result_header");
-    fprintf(out, "# result %u: %s\n", number, layout->name);
-    write_fields(out, layout, part, 0);
-    if (strcmp(layout->name, "calendar_result") == 0)
+    const struct field_table *table = field_table_of_result(operation);
+    if (table == NULL || result->size < table->size)
+        table = field_table_find("result_header");
+    fprintf(out, "# result %u: %s\n", number, table->name);
+    write_fields(out, table, part, 0);
+    if (strcmp(table->name, "calendar_result") == 0)
         write_calendar_tail(out, part);
     return result->size;
 }
 
 static uint32_t write_item(FILE *out, uint8_t operation, const uint8_t *part, uint32_t number)
 {
-    const struct layout *layout = layout_of_item(operation);
-    REQUIRE(layout != NULL);
-    fprintf(out, "# item %u: %s\n", number, layout->name);
-    write_fields(out, layout, part, 0);
-    return layout->size;
+    const struct field_table *table = field_table_of_item(operation);
+    REQUIRE(table != NULL);
+    fprintf(out, "# item %u: %s\n", number, table->name);
+    write_fields(out, table, part, 0);
+    return table->size;
 }
 
 void golden_text_write(FILE *out, const struct golden *golden)
@@ -95,7 +95,7 @@ void golden_text_write(FILE *out, const struct golden *golden)
     union golden_bytes message;
     golden_build(golden, &message);
     fprintf(out, "# %s\n# message header\n", golden->title);
-    write_fields(out, layout_find("message_header"), message.bytes, 0);
+    write_fields(out, field_table_find("message_header"), message.bytes, 0);
     uint32_t at = sizeof(struct message_header);
     for (uint32_t i = 0; i < message.header.items_count; i++) {
         const uint8_t *part = message.bytes + at;

@@ -1,10 +1,10 @@
 /* What lies where: every struct of engine/command.h and net/protocol.h as a table of named fields, for whatever prints or checks bytes
  * field by field (the record printer, the golden bytes, PROTOCOL.md's tables).
  *
- * Offsets and sizes come from the compiler, names are the structs' own. The fields of a layout are in order and cover it without a gap;
- * tests/net/layout_test.c holds that against this table, and the tables of PROTOCOL.md as well. */
-#ifndef TOOLS_INNKEEP_WAL_LAYOUT_H
-#define TOOLS_INNKEEP_WAL_LAYOUT_H
+ * Offsets and sizes come from the compiler, names are the structs' own. The fields of a table are in order and cover it without a gap;
+ * tests/net/fields_test.c holds that against this table, and the tables of PROTOCOL.md as well. */
+#ifndef TOOLS_INNKEEP_WAL_FIELDS_H
+#define TOOLS_INNKEEP_WAL_FIELDS_H
 
 #include "net/protocol.h"
 
@@ -26,42 +26,42 @@ enum field_kind {
     FIELD_LEASE_STATE,
     FIELD_WHAT, /* enum lookup_what */
     FIELD_RESERVED,
-    FIELD_NESTED, /* another layout: a header in front, limits, lines */
+    FIELD_NESTED, /* another table: a header in front, limits, lines */
 };
 
-struct layout;
+struct field_table;
 
 struct field {
     const char *name;
     uint16_t offset;
     uint16_t size;
     enum field_kind kind;
-    const struct layout *nested; /* FIELD_NESTED only */
+    const struct field_table *nested; /* FIELD_NESTED only */
 };
 
-struct layout {
+struct field_table {
     const char *name; /* the struct's */
     uint16_t size;
     uint16_t fields_count;
     const struct field *fields;
 };
 
-/* Every layout there is: `index` from 0; NULL behind the last one. */
-const struct layout *layout_at(uint32_t index);
+/* Every table there is: `index` from 0; NULL behind the last one. */
+const struct field_table *field_table_at(uint32_t index);
 
 /* By the struct's name; NULL if there is none. */
-const struct layout *layout_find(const char *name);
+const struct field_table *field_table_find(const char *name);
 
 /* The item of an operation; NULL for an unknown one. */
-const struct layout *layout_of_item(uint8_t operation);
+const struct field_table *field_table_of_item(uint8_t operation);
 
 /* The fixed part of an operation's result; NULL for an unknown one, and for records that are not answered. */
-const struct layout *layout_of_result(uint8_t operation);
+const struct field_table *field_table_of_result(uint8_t operation);
 
 /* "HELD", "TYPE": the name of a number in a field of that kind. NULL where the kind has no names or the number none. Static storage. */
 const char *field_value_name(enum field_kind kind, uint64_t value);
 
-/* The field of `bytes` (which the layout begins at) as a number; FIELD_SIGNED and FIELD_DATE are sign-extended. Requires a size of 1, 2, 4 or 8. */
+/* The field of `bytes` (which the table begins at) as a number; FIELD_SIGNED and FIELD_DATE are sign-extended. Requires a size of 1, 2, 4 or 8. */
 uint64_t field_number(const struct field *field, const void *bytes);
 
 #endif

@@ -1,17 +1,24 @@
-#include "tools/innkeep-wal/layout.h"
+#include "tools/innkeep-wal/fields.h"
 
 #include <string.h>
 
-#define FIELD(type, member, how)                                                                      \
-    {                                                                                                 \
-#member, offsetof(struct type, member), sizeof(((struct type *)0)->member), FIELD_##how, NULL \
+#define FIELD(type, member, how)                                                                              \
+    {                                                                                                         \
+        .name = #member, .offset = offsetof(struct type, member), .size = sizeof(((struct type *)0)->member), \
+        .kind = FIELD_##how,                                                                                  \
     }
-#define NESTED(type, member, layout)                                                                               \
-    {                                                                                                              \
-#member, offsetof(struct type, member), sizeof(((struct type *)0)->member), FIELD_NESTED, &layout_##layout \
+#define NESTED(type, member, other)                                                                           \
+    {                                                                                                         \
+        .name = #member, .offset = offsetof(struct type, member), .size = sizeof(((struct type *)0)->member), \
+        .kind = FIELD_NESTED, .nested = &table_##other,                                                       \
     }
-#define LAYOUT(type) \
-    static const struct layout layout_##type = { #type, sizeof(struct type), ARRAY_COUNT(fields_##type), fields_##type }
+#define TABLE(type)                                  \
+    static const struct field_table table_##type = { \
+        .name = #type,                               \
+        .size = sizeof(struct type),                 \
+        .fields_count = ARRAY_COUNT(fields_##type),  \
+        .fields = fields_##type,                     \
+    }
 
 static const struct field fields_message_header[] = {
     FIELD(message_header, checksum, BITS),        FIELD(message_header, magic, BITS),
@@ -19,14 +26,14 @@ static const struct field fields_message_header[] = {
     FIELD(message_header, version, UNSIGNED),     FIELD(message_header, flags, BITS),
     FIELD(message_header, items_count, UNSIGNED), FIELD(message_header, correlation, UNSIGNED),
 };
-LAYOUT(message_header);
+TABLE(message_header);
 
 static const struct field fields_record_header[] = {
     FIELD(record_header, size, UNSIGNED),     FIELD(record_header, kind, OPERATION),
     FIELD(record_header, version, UNSIGNED),  FIELD(record_header, flags, BITS),
     FIELD(record_header, property, UNSIGNED), FIELD(record_header, key, KEY),
 };
-LAYOUT(record_header);
+TABLE(record_header);
 
 static const struct field fields_mutation[] = {
     NESTED(mutation, header, record_header),
@@ -34,14 +41,14 @@ static const struct field fields_mutation[] = {
     FIELD(mutation, fence_token, UNSIGNED),
     FIELD(mutation, fence_resource, UNSIGNED),
 };
-LAYOUT(mutation);
+TABLE(mutation);
 
 static const struct field fields_property_create[] = {
     NESTED(property_create, mutation, mutation),
     FIELD(property_create, business_date, DATE),
     FIELD(property_create, reserved, RESERVED),
 };
-LAYOUT(property_create);
+TABLE(property_create);
 
 static const struct field fields_room_type_create[] = {
     NESTED(room_type_create, mutation, mutation),
@@ -49,21 +56,21 @@ static const struct field fields_room_type_create[] = {
     FIELD(room_type_create, rooms, UNSIGNED),
     FIELD(room_type_create, reserved, RESERVED),
 };
-LAYOUT(room_type_create);
+TABLE(room_type_create);
 
 static const struct field fields_rooms_set[] = {
     NESTED(rooms_set, mutation, mutation), FIELD(rooms_set, room_type, UNSIGNED), FIELD(rooms_set, first_night, DATE),
     FIELD(rooms_set, last_night, DATE),    FIELD(rooms_set, weekdays, BITS),      FIELD(rooms_set, reserved, RESERVED),
     FIELD(rooms_set, rooms, UNSIGNED),
 };
-LAYOUT(rooms_set);
+TABLE(rooms_set);
 
 static const struct field fields_reserve_line[] = {
     FIELD(reserve_line, room_type, UNSIGNED),
     FIELD(reserve_line, rooms, UNSIGNED),
     FIELD(reserve_line, reserved, RESERVED),
 };
-LAYOUT(reserve_line);
+TABLE(reserve_line);
 
 static const struct field fields_reserve[] = {
     NESTED(reserve, mutation, mutation),
@@ -74,7 +81,7 @@ static const struct field fields_reserve[] = {
     FIELD(reserve, lines_count, UNSIGNED),
     NESTED(reserve, lines, reserve_line),
 };
-LAYOUT(reserve);
+TABLE(reserve);
 
 static const struct field fields_reservation_change[] = {
     NESTED(reservation_change, mutation, mutation),
@@ -82,7 +89,7 @@ static const struct field fields_reservation_change[] = {
     FIELD(reservation_change, expected_version, UNSIGNED),
     FIELD(reservation_change, reserved, RESERVED),
 };
-LAYOUT(reservation_change);
+TABLE(reservation_change);
 
 static const struct field fields_lease_acquire[] = {
     NESTED(lease_acquire, header, record_header),
@@ -90,7 +97,7 @@ static const struct field fields_lease_acquire[] = {
     FIELD(lease_acquire, ttl_ns, INTERVAL),
     FIELD(lease_acquire, owner, TEXT),
 };
-LAYOUT(lease_acquire);
+TABLE(lease_acquire);
 
 static const struct field fields_lease_renew[] = {
     NESTED(lease_renew, header, record_header),
@@ -98,46 +105,46 @@ static const struct field fields_lease_renew[] = {
     FIELD(lease_renew, token, UNSIGNED),
     FIELD(lease_renew, ttl_ns, INTERVAL),
 };
-LAYOUT(lease_renew);
+TABLE(lease_renew);
 
 static const struct field fields_lease_release[] = {
     NESTED(lease_release, header, record_header),
     FIELD(lease_release, resource, UNSIGNED),
     FIELD(lease_release, token, UNSIGNED),
 };
-LAYOUT(lease_release);
+TABLE(lease_release);
 
 static const struct field fields_barrier[] = { NESTED(barrier, header, record_header) };
-LAYOUT(barrier);
+TABLE(barrier);
 
 static const struct field fields_lookup[] = { NESTED(lookup, header, record_header) };
-LAYOUT(lookup);
+TABLE(lookup);
 
 static const struct field fields_calendar[] = {
     NESTED(calendar, header, record_header), FIELD(calendar, room_type, UNSIGNED),
     FIELD(calendar, after_type, UNSIGNED),   FIELD(calendar, first_night, DATE),
     FIELD(calendar, nights, UNSIGNED),       FIELD(calendar, reserved, RESERVED),
 };
-LAYOUT(calendar);
+TABLE(calendar);
 
 static const struct field fields_lease_show[] = {
     NESTED(lease_show, header, record_header),
     FIELD(lease_show, resource, UNSIGNED),
 };
-LAYOUT(lease_show);
+TABLE(lease_show);
 
 static const struct field fields_status_query[] = {
     NESTED(status_query, header, record_header),
     FIELD(status_query, with_hash, UNSIGNED),
     FIELD(status_query, reserved, RESERVED),
 };
-LAYOUT(status_query);
+TABLE(status_query);
 
 static const struct field fields_hello[] = {
     NESTED(hello, header, record_header), FIELD(hello, version_min, UNSIGNED), FIELD(hello, version_max, UNSIGNED),
     FIELD(hello, shard, UNSIGNED),        FIELD(hello, reserved, RESERVED),    FIELD(hello, client, TEXT),
 };
-LAYOUT(hello);
+TABLE(hello);
 
 static const struct field fields_engine_limits[] = {
     FIELD(engine_limits, properties_max, UNSIGNED),        FIELD(engine_limits, room_types_max, UNSIGNED),
@@ -145,23 +152,23 @@ static const struct field fields_engine_limits[] = {
     FIELD(engine_limits, outcomes_max, UNSIGNED),          FIELD(engine_limits, leases_max, UNSIGNED),
     FIELD(engine_limits, deadline_ahead_max_ns, INTERVAL), FIELD(engine_limits, keep_ended_ns, INTERVAL),
 };
-LAYOUT(engine_limits);
+TABLE(engine_limits);
 
 static const struct field fields_config_record[] = {
     NESTED(config_record, header, record_header),
     NESTED(config_record, limits, engine_limits),
 };
-LAYOUT(config_record);
+TABLE(config_record);
 
 static const struct field fields_recovered_record[] = { NESTED(recovered_record, header, record_header) };
-LAYOUT(recovered_record);
+TABLE(recovered_record);
 
 static const struct field fields_commit_latency_record[] = {
     NESTED(commit_latency_record, header, record_header),
     FIELD(commit_latency_record, p99_ns, INTERVAL),
     FIELD(commit_latency_record, ttl_factor, UNSIGNED),
 };
-LAYOUT(commit_latency_record);
+TABLE(commit_latency_record);
 
 static const struct field fields_result_header[] = {
     FIELD(result_header, size, UNSIGNED),    FIELD(result_header, status, STATUS),
@@ -170,7 +177,7 @@ static const struct field fields_result_header[] = {
     FIELD(result_header, lsn, UNSIGNED),     FIELD(result_header, original_lsn, UNSIGNED),
     FIELD(result_header, log_time_ns, TIME),
 };
-LAYOUT(result_header);
+TABLE(result_header);
 
 static const struct field fields_mutation_result[] = {
     NESTED(mutation_result, header, result_header), FIELD(mutation_result, night, DATE),
@@ -180,7 +187,7 @@ static const struct field fields_mutation_result[] = {
     FIELD(mutation_result, reserved, RESERVED),     FIELD(mutation_result, hold_deadline_ns, TIME),
     FIELD(mutation_result, token, UNSIGNED),
 };
-LAYOUT(mutation_result);
+TABLE(mutation_result);
 
 static const struct field fields_lease_result[] = {
     NESTED(lease_result, header, result_header),  FIELD(lease_result, token, UNSIGNED),
@@ -188,10 +195,10 @@ static const struct field fields_lease_result[] = {
     FIELD(lease_result, commit_p99_ns, INTERVAL), FIELD(lease_result, flags, BITS),
     FIELD(lease_result, state, LEASE_STATE),      FIELD(lease_result, owner, TEXT),
 };
-LAYOUT(lease_result);
+TABLE(lease_result);
 
 static const struct field fields_barrier_result[] = { NESTED(barrier_result, header, result_header) };
-LAYOUT(barrier_result);
+TABLE(barrier_result);
 
 static const struct field fields_lookup_result[] = {
     NESTED(lookup_result, header, result_header),
@@ -209,20 +216,20 @@ static const struct field fields_lookup_result[] = {
     FIELD(lookup_result, rooms, UNSIGNED),
     FIELD(lookup_result, lines_count, UNSIGNED),
 };
-LAYOUT(lookup_result);
+TABLE(lookup_result);
 
 static const struct field fields_calendar_result[] = {
     NESTED(calendar_result, header, result_header),    FIELD(calendar_result, first_night, DATE),
     FIELD(calendar_result, nights, UNSIGNED),          FIELD(calendar_result, types_count, UNSIGNED),
     FIELD(calendar_result, next_after_type, UNSIGNED), FIELD(calendar_result, business_date, DATE),
 };
-LAYOUT(calendar_result);
+TABLE(calendar_result);
 
 static const struct field fields_calendar_type[] = {
     FIELD(calendar_type, room_type, UNSIGNED),
     FIELD(calendar_type, reserved, RESERVED),
 };
-LAYOUT(calendar_type);
+TABLE(calendar_type);
 
 static const struct field fields_calendar_night[] = {
     FIELD(calendar_night, sellable, SIGNED),
@@ -230,7 +237,7 @@ static const struct field fields_calendar_night[] = {
     FIELD(calendar_night, held, UNSIGNED),
     FIELD(calendar_night, available, SIGNED),
 };
-LAYOUT(calendar_night);
+TABLE(calendar_night);
 
 static const struct field fields_status_result[] = {
     NESTED(status_result, header, result_header),
@@ -264,7 +271,7 @@ static const struct field fields_status_result[] = {
     FIELD(status_result, state_hash, HASH),
     FIELD(status_result, uuid, KEY),
 };
-LAYOUT(status_result);
+TABLE(status_result);
 
 static const struct field fields_hello_result[] = {
     NESTED(hello_result, header, result_header),
@@ -279,62 +286,62 @@ static const struct field fields_hello_result[] = {
     FIELD(hello_result, deadline_ahead_max_ns, INTERVAL),
     FIELD(hello_result, uuid, KEY),
 };
-LAYOUT(hello_result);
+TABLE(hello_result);
 
-static const struct layout *const layouts[] = {
-    &layout_message_header,
-    &layout_record_header,
-    &layout_mutation,
-    &layout_property_create,
-    &layout_room_type_create,
-    &layout_rooms_set,
-    &layout_reserve_line,
-    &layout_reserve,
-    &layout_reservation_change,
-    &layout_lease_acquire,
-    &layout_lease_renew,
-    &layout_lease_release,
-    &layout_barrier,
-    &layout_lookup,
-    &layout_calendar,
-    &layout_lease_show,
-    &layout_status_query,
-    &layout_hello,
-    &layout_engine_limits,
-    &layout_config_record,
-    &layout_recovered_record,
-    &layout_commit_latency_record,
-    &layout_result_header,
-    &layout_mutation_result,
-    &layout_lease_result,
-    &layout_barrier_result,
-    &layout_lookup_result,
-    &layout_calendar_result,
-    &layout_calendar_type,
-    &layout_calendar_night,
-    &layout_status_result,
-    &layout_hello_result,
+static const struct field_table *const tables[] = {
+    &table_message_header,
+    &table_record_header,
+    &table_mutation,
+    &table_property_create,
+    &table_room_type_create,
+    &table_rooms_set,
+    &table_reserve_line,
+    &table_reserve,
+    &table_reservation_change,
+    &table_lease_acquire,
+    &table_lease_renew,
+    &table_lease_release,
+    &table_barrier,
+    &table_lookup,
+    &table_calendar,
+    &table_lease_show,
+    &table_status_query,
+    &table_hello,
+    &table_engine_limits,
+    &table_config_record,
+    &table_recovered_record,
+    &table_commit_latency_record,
+    &table_result_header,
+    &table_mutation_result,
+    &table_lease_result,
+    &table_barrier_result,
+    &table_lookup_result,
+    &table_calendar_result,
+    &table_calendar_type,
+    &table_calendar_night,
+    &table_status_result,
+    &table_hello_result,
 };
 
-const struct layout *layout_at(uint32_t index)
+const struct field_table *field_table_at(uint32_t index)
 {
-    return index < ARRAY_COUNT(layouts) ? layouts[index] : NULL;
+    return index < ARRAY_COUNT(tables) ? tables[index] : NULL;
 }
 
-const struct layout *layout_find(const char *name)
+const struct field_table *field_table_find(const char *name)
 {
-    for (uint32_t i = 0; i < ARRAY_COUNT(layouts); i++)
-        if (strcmp(layouts[i]->name, name) == 0)
-            return layouts[i];
+    for (uint32_t i = 0; i < ARRAY_COUNT(tables); i++)
+        if (strcmp(tables[i]->name, name) == 0)
+            return tables[i];
     return NULL;
 }
 
-const struct layout *layout_of_item(uint8_t operation)
+const struct field_table *field_table_of_item(uint8_t operation)
 {
     switch (operation) {
 #define ITEM_CASE(name, number, item, class) \
     case number:                             \
-        return &layout_##item;
+        return &table_##item;
         OPERATION_MAP(ITEM_CASE)
 #undef ITEM_CASE
     default:
@@ -342,7 +349,7 @@ const struct layout *layout_of_item(uint8_t operation)
     }
 }
 
-const struct layout *layout_of_result(uint8_t operation)
+const struct field_table *field_table_of_result(uint8_t operation)
 {
     switch (operation) {
     case OPERATION_PROPERTY_CREATE:
@@ -352,22 +359,22 @@ const struct layout *layout_of_result(uint8_t operation)
     case OPERATION_CONFIRM:
     case OPERATION_RELEASE:
     case OPERATION_CANCEL:
-        return &layout_mutation_result;
+        return &table_mutation_result;
     case OPERATION_LEASE_ACQUIRE:
     case OPERATION_LEASE_RENEW:
     case OPERATION_LEASE_RELEASE:
     case OPERATION_LEASE_SHOW:
-        return &layout_lease_result;
+        return &table_lease_result;
     case OPERATION_BARRIER:
-        return &layout_barrier_result;
+        return &table_barrier_result;
     case OPERATION_LOOKUP:
-        return &layout_lookup_result;
+        return &table_lookup_result;
     case OPERATION_CALENDAR:
-        return &layout_calendar_result;
+        return &table_calendar_result;
     case OPERATION_STATUS:
-        return &layout_status_result;
+        return &table_status_result;
     case OPERATION_HELLO:
-        return &layout_hello_result;
+        return &table_hello_result;
     default:
         return NULL;
     }

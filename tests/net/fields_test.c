@@ -1,46 +1,46 @@
 /* The field tables against the structs, and PROTOCOL.md's tables against the field tables. */
-#include "tools/innkeep-wal/layout.h"
+#include "tools/innkeep-wal/fields.h"
 
 #include "tests/net/text_file.h"
 
 #include <string.h>
 
-Test(layout, the_fields_of_every_struct_cover_it_without_a_gap)
+Test(fields, the_fields_of_every_struct_cover_it_without_a_gap)
 {
-    for (uint32_t i = 0; layout_at(i) != NULL; i++) {
-        const struct layout *layout = layout_at(i);
+    for (uint32_t i = 0; field_table_at(i) != NULL; i++) {
+        const struct field_table *table = field_table_at(i);
         uint32_t at = 0;
-        for (uint32_t f = 0; f < layout->fields_count; f++) {
-            cr_assert_eq(layout->fields[f].offset, at, "%s.%s", layout->name, layout->fields[f].name);
-            at += layout->fields[f].size;
+        for (uint32_t f = 0; f < table->fields_count; f++) {
+            cr_assert_eq(table->fields[f].offset, at, "%s.%s", table->name, table->fields[f].name);
+            at += table->fields[f].size;
         }
-        cr_assert_eq(at, layout->size, "%s", layout->name);
+        cr_assert_eq(at, table->size, "%s", table->name);
     }
 }
 
-Test(layout, a_nested_layout_is_as_large_as_its_field)
+Test(fields, a_nested_table_is_as_large_as_its_field)
 {
-    for (uint32_t i = 0; layout_at(i) != NULL; i++) {
-        const struct layout *layout = layout_at(i);
-        for (uint32_t f = 0; f < layout->fields_count; f++) {
-            const struct field *field = &layout->fields[f];
-            cr_assert_eq(field->kind == FIELD_NESTED, field->nested != NULL, "%s.%s", layout->name, field->name);
+    for (uint32_t i = 0; field_table_at(i) != NULL; i++) {
+        const struct field_table *table = field_table_at(i);
+        for (uint32_t f = 0; f < table->fields_count; f++) {
+            const struct field *field = &table->fields[f];
+            cr_assert_eq(field->kind == FIELD_NESTED, field->nested != NULL, "%s.%s", table->name, field->name);
             if (field->nested != NULL)
-                cr_assert_eq(field->size % field->nested->size, 0, "%s.%s", layout->name, field->name);
+                cr_assert_eq(field->size % field->nested->size, 0, "%s.%s", table->name, field->name);
         }
     }
 }
 
-Test(layout, numbers_are_read_with_their_sign)
+Test(fields, numbers_are_read_with_their_sign)
 {
     struct calendar_night night = { .sellable = -5, .sold = 65535, .held = 1, .available = -32768 };
-    const struct layout *layout = layout_find("calendar_night");
-    cr_assert_eq((int64_t)field_number(&layout->fields[0], &night), -5);
-    cr_assert_eq(field_number(&layout->fields[1], &night), 65535);
-    cr_assert_eq((int64_t)field_number(&layout->fields[3], &night), -32768);
+    const struct field_table *table = field_table_find("calendar_night");
+    cr_assert_eq((int64_t)field_number(&table->fields[0], &night), -5);
+    cr_assert_eq(field_number(&table->fields[1], &night), 65535);
+    cr_assert_eq((int64_t)field_number(&table->fields[3], &night), -32768);
 }
 
-Test(layout, names_of_numbers_are_those_of_the_protocol)
+Test(fields, names_of_numbers_are_those_of_the_protocol)
 {
     cr_assert_str_eq(field_value_name(FIELD_STATE, RESERVATION_CANCELLED), "CANCELLED");
     cr_assert_str_eq(field_value_name(FIELD_LIMIT, LIMIT_LEASES), "LEASES");
@@ -60,33 +60,32 @@ static const char *line_next(const char *line)
     return end + 1;
 }
 
-/* Holds the table that `line` (a heading) begins with against the layout: one row a field, no more. */
-static void table_check(const struct layout *layout, const char *line)
+/* Holds the table that `line` (a heading) begins with against the table: one row a field, no more. */
+static void table_check(const struct field_table *table, const char *line)
 {
-    cr_assert(strncmp(line, "| offset | size | field |", 25) == 0, "%s: no table behind its marker", layout->name);
+    cr_assert(strncmp(line, "| offset | size | field |", 25) == 0, "%s: no table behind its marker", table->name);
     line = line_next(line_next(line));
-    for (uint32_t f = 0; f < layout->fields_count; f++, line = line_next(line)) {
-        const struct field *field = &layout->fields[f];
+    for (uint32_t f = 0; f < table->fields_count; f++, line = line_next(line)) {
+        const struct field *field = &table->fields[f];
         char row[128];
         snprintf(row, sizeof row, "| %u | %u | `%s` |", field->offset, field->size, field->name);
-        cr_assert(strncmp(line, row, strlen(row)) == 0, "%s: expected \"%s\", found \"%.60s\"", layout->name, row,
-                  line);
+        cr_assert(strncmp(line, row, strlen(row)) == 0, "%s: expected \"%s\", found \"%.60s\"", table->name, row, line);
     }
-    cr_assert_neq(*line, '|', "%s: a row too many", layout->name);
+    cr_assert_neq(*line, '|', "%s: a row too many", table->name);
 }
 
 Test(protocol_document, every_table_of_fields_says_what_the_compiler_says)
 {
     char *document = text_file_read(INNKEEP_SOURCE_DIR "/net/PROTOCOL.md");
-    for (uint32_t i = 0; layout_at(i) != NULL; i++) {
-        const struct layout *layout = layout_at(i);
+    for (uint32_t i = 0; field_table_at(i) != NULL; i++) {
+        const struct field_table *table = field_table_at(i);
         char marker[128];
-        snprintf(marker, sizeof marker, "<!-- fields: %s -->\n", layout->name);
+        snprintf(marker, sizeof marker, "<!-- fields: %s -->\n", table->name);
         const char *found = strstr(document, marker);
-        bool system = strstr(layout->name, "_record") != NULL; /* in the log only: FORMAT.md */
-        cr_assert_eq(found == NULL, system, "%s", layout->name);
+        bool system = strstr(table->name, "_record") != NULL; /* in the log only: FORMAT.md */
+        cr_assert_eq(found == NULL, system, "%s", table->name);
         if (found != NULL)
-            table_check(layout, found + strlen(marker));
+            table_check(table, found + strlen(marker));
     }
     free(document);
 }
@@ -120,8 +119,8 @@ Test(protocol_document, the_table_of_operations_is_complete_and_in_order)
     line = line_next(line_next(line_next(line)));
 #define OPERATION_ROW(operation, number, item_struct, class)                                            \
     if (OPERATION_CLASS_##class != OPERATION_CLASS_SYSTEM) {                                            \
-        const struct layout *item = layout_of_item(number);                                             \
-        const struct layout *result = layout_of_result(number);                                         \
+        const struct field_table *item = field_table_of_item(number);                                   \
+        const struct field_table *result = field_table_of_result(number);                               \
         char row[256];                                                                                  \
         char tail[64];                                                                                  \
         snprintf(row, sizeof row, "| %u | %s | ", (unsigned)(number), #operation);                      \
