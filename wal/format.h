@@ -11,10 +11,12 @@
 #include "engine/base/record.h"
 #include "engine/base/units.h"
 
+#include <stdbool.h>
+
 #define WAL_BLOCK_SIZE 4096
 #define WAL_FORMAT_VERSION 1
 
-#define WAL_SEGMENT_MAGIC UINT64_C(0x474553504545414b)   /* "KAEEPSEG" in memory order */
+#define WAL_SEGMENT_MAGIC UINT64_C(0x4745535045454b49)   /* "IKEEPSEG" in memory order */
 #define WAL_FRAME_MAGIC UINT32_C(0x4d524649)             /* "IFRM" */
 #define WAL_DIRECTORY_MAGIC UINT64_C(0x5249445045454b49) /* "IKEEPDIR" */
 
@@ -117,9 +119,28 @@ void wal_frame_seal(struct wal_frame_header *frame, uint64_t salt);
 void wal_directory_header_seal(struct wal_directory_header *header);
 
 /* NULL if valid, else what is wrong with it (static storage). The frame's header is checked before a byte of its payload is
- * read; available_bytes count from the header on. `expected` fields are checked by the reader, not here. */
+ * read; available_bytes count from the header on. `expected` fields are checked by the reader, not here. A frame that passes
+ * holds records_count records that tile its payload exactly, so that wal_record_first and wal_record_next stay inside. */
 MUST_USE const char *wal_segment_header_check(const struct wal_segment_header *header);
 MUST_USE const char *wal_frame_check(const struct wal_frame_header *frame, uint64_t salt, size_t available_bytes);
 MUST_USE const char *wal_directory_header_check(const struct wal_directory_header *header);
+
+/* NULL if the first 104 bytes are what the writer wrote, whatever became of the rest: magic and header_check only. That is enough
+ * to believe the header's durable_index, and not enough to read the frame. */
+MUST_USE const char *wal_frame_header_check(const struct wal_frame_header *frame, uint64_t salt);
+
+/* True for a header or frame that is whole and of a version above this one's: not damage, and nothing this reader may judge. */
+bool wal_segment_header_is_newer(const struct wal_segment_header *header);
+bool wal_frame_is_newer(const struct wal_frame_header *frame, uint64_t salt);
+
+/* The records of a frame that passes wal_frame_check: wal_record_first, then wal_record_next until NULL. */
+const struct record_header *wal_record_first(const struct wal_frame_header *frame);
+const struct record_header *wal_record_next(const struct wal_frame_header *frame, const struct record_header *record);
+
+/* Bytes that a frame with this payload takes on disk. */
+static inline size_t wal_frame_padded_size(size_t payload_size)
+{
+    return align_up(sizeof(struct wal_frame_header) + payload_size, WAL_BLOCK_SIZE);
+}
 
 #endif

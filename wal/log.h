@@ -41,15 +41,23 @@ struct wal_position {
 /* Bytes that a log of these options allocates; part of the server's memory bound. */
 size_t wal_memory_size(const struct wal_options *options);
 
-/* Opens the log for writing in a fresh segment at `position`; the first segment is prepared before it returns. `io` has been adopted.
- * 0 or a negated errno (-ENOSPC, -EINVAL where O_DIRECT is missing, ...), with *why set. */
+/* How many buffers wal_open registers with the io: io_options.fixed_buffers_count is at least this. */
+uint32_t wal_buffers_count(const struct wal_options *options);
+
+/* Opens the log for writing in a fresh segment at `position`; the first segment is prepared before it returns. A new shard (a position
+ * whose next_segment_sequence is 1) goes on in the segment 1 that creating the directory made. `io` has been adopted. Frames are at most
+ * what a segment holds, whatever frame_size_max says.
+ * 0 or a negated errno (-ENOSPC, -EINVAL where O_DIRECT is missing, ...), with *why set (static storage). */
 MUST_USE int wal_open(struct io *io, const struct wal_options *options, const struct wal_position *position,
                       struct wal **wal, const char **why);
-/* Requires no frame in flight. */
+/* Runs the io until no write of this log is in flight, then frees it. Frames that were not handed out are given up. */
 void wal_close(struct wal *wal);
 
-/* Starts what is due in the background (segments to zero-fill); call once a turn of the loop. */
+/* Starts what is due in the background (segments to zero-fill, the change to the next one); call once a turn of the loop. */
 void wal_tend(struct wal *wal);
+
+/* When wal_tend wants to be called even if nothing completes before: io_now_ns() time, NEVER_NS if no such call is needed. */
+uint64_t wal_tend_due_ns(const struct wal *wal);
 
 /* True if a record of size_bytes can be appended now. */
 bool wal_has_room(const struct wal *wal, uint32_t size_bytes);
@@ -66,17 +74,13 @@ void wal_seal(struct wal *wal, uint64_t time_ns, uint32_t engine_level, bool con
 const struct wal_frame_header *wal_durable(struct wal *wal);
 void wal_release(struct wal *wal);
 
-/* The records of a frame: wal_record_first, then wal_record_next until NULL. */
-const struct record_header *wal_record_first(const struct wal_frame_header *frame);
-const struct record_header *wal_record_next(const struct wal_frame_header *frame, const struct record_header *record);
-
 int wal_error(const struct wal *wal); /* 0, or the negated errno that ended this log */
 
 enum wal_space {
     WAL_SPACE_AMPLE, /* ready segments as wanted */
     WAL_SPACE_LOW, /* fewer than two ready segments, and making one fails for lack of space: only what finishes or frees something */
-    WAL_SPACE_CRITICAL, /* less than a quarter segment left in all: only ticks */
-    WAL_SPACE_NONE,     /* nothing can be written */
+    WAL_SPACE_CRITICAL, /* the same, and less than a quarter segment left in all: only ticks */
+    WAL_SPACE_NONE,     /* the same, and the open frame fits nowhere: nothing can be written */
 };
 enum wal_space wal_space(const struct wal *wal);
 

@@ -25,7 +25,11 @@ struct wal_report {
     uint64_t first_time_ns;
     uint64_t last_time_ns;
     uint64_t segments;
+    uint64_t bad_header_copies;   /* segment header copies that are lost; harmless as long as frames verify */
     struct wal_position position; /* where a writer may go on; meaningless when DAMAGED */
+    /* Behind the last good frame; segment 0 where not even segment 1 is there. */
+    uint64_t tail_segment_sequence;
+    uint64_t tail_offset;
     /* Where reading stopped; set unless CLEAN. */
     uint64_t stop_index; /* the frame that is missing or bad */
     uint64_t stop_segment_sequence;
@@ -34,8 +38,10 @@ struct wal_report {
     const char *stop_reason;  /* static storage */
     uint64_t stop_last_index; /* the highest index among frames found behind; stop_index - 1 if none */
     uint64_t stop_last_lsn;
-    uint64_t dropped_bytes;  /* TORN_TAIL: non-zero bytes' extent behind the last good frame */
-    uint64_t evidence_index; /* DAMAGED: the frame whose durable_index proves the acknowledgement */
+    uint64_t dropped_bytes; /* TORN_TAIL: non-zero bytes' extent behind the last good frame */
+    /* DAMAGED: the frame whose durable_index proves the acknowledgement. All zero where the damage shows by itself: a segment that
+     * no crash can have made so (missing segment 1, cut short, of another shard or a newer version). */
+    uint64_t evidence_index;
     uint64_t evidence_durable_index;
     uint64_t evidence_segment_sequence;
     uint64_t evidence_offset;
@@ -50,15 +56,18 @@ struct wal_source {
     uint8_t uuid[16];
     uint32_t shard;
     uint32_t shards_count;
+    uint64_t segment_size; /* from DIR/meta; 0: as the segments' own headers say */
 };
 
-/* Reads the whole log; changes nothing. Constant memory. 0 with the report filled in (whatever the verdict), the visitor's
+/* Reads the whole log; changes nothing. Constant memory (2 MiB, and 8 bytes a segment). The log may be written meanwhile: what is
+ * complete when it is come to is read, and a frame on its way is a torn tail. 0 with the report filled in (whatever the verdict), the visitor's
  * non-zero value, or a negated errno where the disk cannot be read (then report->stop_path and stop_reason say which file). */
 MUST_USE int wal_read(struct io *io, const struct wal_source *source, wal_visit *visit, void *context,
                       struct wal_report *report);
 
-/* After wal_read said TORN_TAIL: saves the dropped bytes to DIRECTORY/torn-<sequence>-<offset>.bin and clears them durably, so
- * that a second start reads a clean log. 0 or a negated errno. */
+/* After wal_read said TORN_TAIL: saves the dropped bytes to DIRECTORY/torn-<sequence>-<offset>.bin (both in hexadecimal; one file for
+ * each segment that has any) and then clears them durably, so that a second start reads a clean log. A crash at any moment leaves
+ * the torn tail or part of it, and saved files that are complete. 0 or a negated errno. */
 MUST_USE int wal_discard_tail(struct io *io, const struct wal_source *source, const struct wal_report *report);
 
 #endif
