@@ -186,19 +186,35 @@ static uint32_t booking_find(const struct engine *engine, const struct reservati
     return 0;
 }
 
-/* Whether `operation` may go ahead on a reservation that log time sees in `state`. */
-static enum status booking_judge(const struct engine *engine, const struct reservation *reservation, uint8_t operation,
-                                 enum reservation_state state)
+static enum status booking_judge_state(uint8_t operation, enum reservation_state state)
 {
     enum reservation_state wanted = operation == OPERATION_CANCEL ? RESERVATION_CONFIRMED : RESERVATION_HELD;
     if (state == wanted)
         return STATUS_OK;
     if (operation != OPERATION_CANCEL && state == RESERVATION_EXPIRED)
         return STATUS_HOLD_EXPIRED;
-    /* This may be the retry of a mutation that took effect and whose outcome found no place. */
-    if (reservation->dropped_not_after_ns != 0 && reservation->dropped_not_after_ns >= engine->log_time_ns)
-        return STATUS_SUPERSEDED;
     return STATUS_STATE_CONFLICT;
+}
+
+/* Only a cancel displaces a mutation, and what it displaces is a confirm: so a confirm may be the retry of one that took effect and whose
+ * outcome found no place. Nothing that is judged by the present state would be a true answer to it. */
+static bool booking_may_be_dropped(const struct engine *engine, const struct reservation *reservation,
+                                   uint8_t operation)
+{
+    return operation == OPERATION_CONFIRM && reservation->dropped_not_after_ns != 0 &&
+           reservation->dropped_not_after_ns >= engine->log_time_ns;
+}
+
+/* Whether a change may go ahead on a reservation that log time sees in `state`. */
+static enum status booking_judge(const struct engine *engine, const struct reservation *reservation,
+                                 const struct reservation_change *change, enum reservation_state state)
+{
+    uint8_t operation = change->mutation.header.kind;
+    if (booking_may_be_dropped(engine, reservation, operation))
+        return STATUS_SUPERSEDED;
+    if (change->expected_version != 0 && change->expected_version != reservation->version)
+        return STATUS_VERSION_CONFLICT;
+    return booking_judge_state(operation, state);
 }
 
 /* Moves the latest mutation's outcome out of the reservation, which is about to remember a newer one. */
@@ -268,10 +284,7 @@ enum status booking_change(struct engine *engine, const struct request *request,
         return status;
     const struct reservation *reservation = engine_reservation(engine, index);
     enum reservation_state state = reservation_state_at(reservation, engine->log_time_ns);
-    if (change->expected_version != 0 && change->expected_version != reservation->version)
-        status = STATUS_VERSION_CONFLICT;
-    else
-        status = booking_judge(engine, reservation, change->mutation.header.kind, state);
+    status = booking_judge(engine, reservation, change, state);
     if (status == STATUS_OK) {
         booking_carry_out(engine, index, request);
         state = (enum reservation_state)reservation->state;

@@ -144,7 +144,8 @@ static const char *check_waiting(const struct engine *engine, uint32_t index)
     bool is_ended = reservation_state_is_ended((enum reservation_state)reservation->state);
     if (is_ended != (ended != NULL))
         return "an ended reservation does not wait to be forgotten, or another one does";
-    if (is_ended && (ended->due_ns <= reservation_keys_not_after(reservation) || ended->lsn != reservation->lsn))
+    if (is_ended &&
+        (ended->due_ns < time_past(reservation_keys_not_after(reservation)) || ended->lsn != reservation->lsn))
         return "a reservation would be forgotten before the deadlines of its keys";
     if (reservation->state == RESERVATION_HELD)
         return waits_until(&engine->due, handle, reservation->hold_deadline_ns, reservation->lsn)

@@ -56,8 +56,12 @@ void reservation_move(struct reservation *reservation, enum reservation_state st
 
 uint64_t reservation_keys_not_after(const struct reservation *reservation)
 {
-    return reservation->latest_not_after_ns > reservation->not_after_ns ? reservation->latest_not_after_ns
-                                                                        : reservation->not_after_ns;
+    uint64_t not_after_ns = reservation->not_after_ns;
+    if (not_after_ns < reservation->latest_not_after_ns)
+        not_after_ns = reservation->latest_not_after_ns;
+    if (not_after_ns < reservation->dropped_not_after_ns)
+        not_after_ns = reservation->dropped_not_after_ns;
+    return not_after_ns;
 }
 
 struct hash128 reservation_latest_fingerprint(const struct reservation *reservation, uint64_t property_number)

@@ -63,7 +63,8 @@ enum night_count reservation_night_count(const struct reservation *reservation);
 /* Moves to another state; only along the drawing's arrows. */
 void reservation_move(struct reservation *reservation, enum reservation_state state);
 
-/* The later of the deadlines of its reserve and its latest mutation. */
+/* The latest deadline of a key that only the reservation remembers: of its reserve, of its latest mutation, of one that was
+ * dropped. Forgotten earlier, it would let a late duplicate meet a new reservation under the old name. */
 uint64_t reservation_keys_not_after(const struct reservation *reservation);
 
 /* The fingerprint of the latest mutation. Requires that there is one. */

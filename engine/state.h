@@ -70,13 +70,15 @@ static inline uint32_t engine_lease_handle(const struct engine *engine, uint32_t
 /* A time some span after another, never so late that it would not come. */
 static inline uint64_t time_after(uint64_t time_ns, uint64_t span_ns)
 {
-    return span_ns < NEVER_NS - 1 - time_ns ? time_ns + span_ns : NEVER_NS - 1;
+    if (time_ns >= NEVER_NS - 1 || span_ns >= NEVER_NS - 1 - time_ns)
+        return NEVER_NS - 1;
+    return time_ns + span_ns;
 }
 
 /* The first time at which a deadline that may still be met at not_after_ns itself is past. */
 static inline uint64_t time_past(uint64_t not_after_ns)
 {
-    return not_after_ns == NEVER_NS ? NEVER_NS : not_after_ns + 1;
+    return time_after(not_after_ns, 1);
 }
 
 /* Where a key leads: a reference (engine/key_index.h), or 0 for an unused key. `hash` is key_name_hash of `name`. */
