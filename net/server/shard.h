@@ -107,8 +107,13 @@ struct apply_cursor {
 struct acceptor;
 
 struct shard {
-    struct shard **neighbours; /* all shards, by index; ourselves too */
-    struct acceptor *acceptor; /* shard 0 has it; NULL elsewhere */
+    /* What other threads look at; on lines of its own. */
+    _Alignas(SPSC_CACHE_LINE) _Atomic bool asleep;
+    _Atomic bool quiet; /* while draining: our connections are closed, and others have taken all we sent them */
+    _Atomic uint32_t places_taken; /* connections here or on their way; the acceptor adds, this shard takes away */
+
+    _Alignas(SPSC_CACHE_LINE) struct shard **neighbours; /* all shards, by index; ourselves too */
+    struct acceptor *acceptor;                           /* shard 0 has it; NULL elsewhere */
     const struct server_options *options;
     uint32_t index;
     uint32_t shards_count;
@@ -143,8 +148,6 @@ struct shard {
     struct spsc_ring *requests_out[WAL_SHARDS_MAX];
     struct spsc_ring *replies_in[WAL_SHARDS_MAX];
     struct spsc_ring *replies_out[WAL_SHARDS_MAX];
-    _Atomic bool asleep;
-    _Atomic uint32_t places_taken; /* connections here or on their way; the acceptor adds, this shard takes away */
 
     struct commit_latency latency;
     struct commit_latency_logged latency_logged;
@@ -156,8 +159,7 @@ struct shard {
     uint64_t refused_overload_count;
     size_t memory_bytes;
 
-    bool draining;      /* takes no more work */
-    _Atomic bool quiet; /* while draining: our connections are closed, and others have taken all we sent them */
+    bool draining; /* takes no more work */
     uint64_t drain_until_ns;
     int error; /* 0, or what stopped this shard */
 
