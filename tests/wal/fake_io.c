@@ -1,0 +1,452 @@
+#include "tests/wal/fake_io.h"
+
+#include "engine/base/units.h"
+
+#include <criterion/criterion.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/uio.h>
+
+#define FILES_MAX 256
+#define OPEN_MAX 64
+#define PENDING_MAX 64
+#define PATH_MAX_BYTES 256
+
+struct file {
+    char path[PATH_MAX_BYTES]; /* "": none, or unlinked */
+    uint8_t *bytes;
+    size_t size;
+    bool directory;
+};
+
+struct pending {
+    struct fake_pending view;
+    struct io_request *request;
+    struct file *file;
+    const void *bytes;
+    bool named; /* by fake_io_complete */
+    int32_t result;
+};
+
+struct io {
+    bool adopted;
+};
+
+static struct {
+    struct io io;
+    uint64_t now_ns;
+    struct file files[FILES_MAX];
+    struct file *open[OPEN_MAX];
+    struct pending pending[PENDING_MAX];
+    size_t pending_count;
+    struct iovec buffers[16];
+    uint32_t buffers_count;
+    bool held;
+    char failing_writes[PATH_MAX_BYTES];
+    int32_t failing_writes_error;
+    char failing_syncs[PATH_MAX_BYTES];
+    int32_t failing_syncs_error;
+    uint64_t space_max;
+} world = { .now_ns = NS_PER_SECOND, .space_max = UINT64_MAX };
+
+/* ---- Files ------------------------------------------------------------------------------------------------------------- */
+
+static struct file *file_find(const char *path)
+{
+    for (size_t i = 0; i < FILES_MAX; i++)
+        if (world.files[i].path[0] != '\0' && strcmp(world.files[i].path, path) == 0)
+            return &world.files[i];
+    return NULL;
+}
+
+static bool file_is_open(const struct file *file)
+{
+    for (size_t i = 0; i < OPEN_MAX; i++)
+        if (world.open[i] == file)
+            return true;
+    return false;
+}
+
+static struct file *file_add(const char *path, bool directory)
+{
+    for (size_t i = 0; i < FILES_MAX; i++) {
+        struct file *file = &world.files[i];
+        if (file->path[0] != '\0' || file_is_open(file))
+            continue;
+        free(file->bytes);
+        *file = (struct file){ .directory = directory };
+        cr_assert_lt(strlen(path), sizeof(file->path));
+        memcpy(file->path, path, strlen(path) + 1);
+        return file;
+    }
+    cr_assert_fail("the fake disk has too many files");
+    return NULL;
+}
+
+static uint64_t space_used(void)
+{
+    uint64_t used = 0;
+    for (size_t i = 0; i < FILES_MAX; i++)
+        if (world.files[i].path[0] != '\0')
+            used += world.files[i].size;
+    return used;
+}
+
+/* How much of a write there is space for, as a disk that runs full has it: whole blocks. */
+static size_t space_for(const struct file *file, uint64_t offset, size_t size_bytes)
+{
+    uint64_t end = offset + size_bytes;
+    if (end <= file->size)
+        return size_bytes;
+    uint64_t growth = end - file->size;
+    uint64_t left = world.space_max - (space_used() < world.space_max ? space_used() : world.space_max);
+    if (growth <= left)
+        return size_bytes;
+    uint64_t short_end = file->size + left / 4096 * 4096;
+    return short_end > offset ? (size_t)(short_end - offset) : 0;
+}
+
+static void file_put(struct file *file, uint64_t offset, const void *bytes, size_t size_bytes)
+{
+    size_t end = (size_t)offset + size_bytes;
+    if (end > file->size) {
+        file->bytes = realloc(file->bytes, end);
+        cr_assert_not_null(file->bytes);
+        memset(file->bytes + file->size, 0, end - file->size);
+        file->size = end;
+    }
+    memcpy(file->bytes + offset, bytes, size_bytes);
+}
+
+static struct file *file_of(int number)
+{
+    cr_assert(number >= 0 && number < OPEN_MAX && world.open[number] != NULL, "a file that is not open: %d", number);
+    return world.open[number];
+}
+
+int io_open(struct io *io, const char *path, unsigned flags)
+{
+    (void)io;
+    struct file *file = file_find(path);
+    if (file && (flags & IO_OPEN_CREATE))
+        return -EEXIST;
+    if (!file && !(flags & IO_OPEN_CREATE))
+        return -ENOENT;
+    if (!file && space_used() >= world.space_max)
+        return -ENOSPC;
+    if (!file)
+        file = file_add(path, false);
+    for (int i = 0; i < OPEN_MAX; i++)
+        if (!world.open[i]) {
+            world.open[i] = file;
+            return i;
+        }
+    return -EMFILE;
+}
+
+void io_close(struct io *io, int file)
+{
+    (void)io;
+    for (size_t i = 0; i < world.pending_count; i++)
+        cr_assert_neq(world.pending[i].file, file_of(file), "a file is closed while an io on it is in flight");
+    world.open[file] = NULL;
+}
+
+ssize_t io_read_at(struct io *io, int file, void *bytes, size_t size_bytes, uint64_t offset)
+{
+    (void)io;
+    const struct file *from = file_of(file);
+    if (offset >= from->size)
+        return 0;
+    size_t left = from->size - (size_t)offset;
+    size_t size = left < size_bytes ? left : size_bytes;
+    memcpy(bytes, from->bytes + offset, size);
+    return (ssize_t)size;
+}
+
+int io_write_at(struct io *io, int file, const void *bytes, size_t size_bytes, uint64_t offset)
+{
+    (void)io;
+    struct file *to = file_of(file);
+    if (space_for(to, offset, size_bytes) < size_bytes)
+        return -ENOSPC;
+    file_put(to, offset, bytes, size_bytes);
+    return 0;
+}
+
+int io_sync_file(struct io *io, int file)
+{
+    (void)io;
+    (void)file_of(file);
+    return 0;
+}
+
+int64_t io_size_of(struct io *io, int file)
+{
+    (void)io;
+    return (int64_t)file_of(file)->size;
+}
+
+int io_make_directory(struct io *io, const char *path)
+{
+    (void)io;
+    if (file_find(path))
+        return -EEXIST;
+    file_add(path, true);
+    return 0;
+}
+
+int io_sync_directory(struct io *io, const char *path)
+{
+    (void)io;
+    (void)path;
+    return 0;
+}
+
+int io_rename(struct io *io, const char *from, const char *to)
+{
+    (void)io;
+    struct file *file = file_find(from);
+    if (!file)
+        return -ENOENT;
+    struct file *replaced = file_find(to);
+    if (replaced)
+        replaced->path[0] = '\0';
+    cr_assert_lt(strlen(to), sizeof(file->path));
+    memcpy(file->path, to, strlen(to) + 1);
+    return 0;
+}
+
+int io_unlink(struct io *io, const char *path)
+{
+    (void)io;
+    struct file *file = file_find(path);
+    if (!file)
+        return -ENOENT;
+    file->path[0] = '\0';
+    return 0;
+}
+
+/* A visitor may unlink what it is shown. */
+int io_list(struct io *io, const char *path, int (*visit)(void *context, const char *name), void *context)
+{
+    (void)io;
+    if (!file_find(path))
+        return -ENOENT;
+    size_t length = strlen(path);
+    for (size_t i = 0; i < FILES_MAX; i++) {
+        const char *found = world.files[i].path;
+        if (strncmp(found, path, length) != 0 || found[length] != '/' || strchr(found + length + 1, '/'))
+            continue;
+        char name[PATH_MAX_BYTES];
+        snprintf(name, sizeof(name), "%s", found + length + 1);
+        int rc = visit(context, name);
+        if (rc != 0)
+            return rc;
+    }
+    return 0;
+}
+
+int io_lock(struct io *io, int file)
+{
+    (void)io;
+    (void)file_of(file);
+    return 0;
+}
+
+/* ---- Time, randomness, the ring ------------------------------------------------------------------------------------------- */
+
+int io_create(const struct io_options *options, struct io **io, const char **why)
+{
+    (void)options;
+    *why = NULL;
+    *io = &world.io;
+    return 0;
+}
+
+void io_destroy(struct io *io)
+{
+    (void)io;
+    cr_assert_eq(world.pending_count, 0u, "an io is in flight while its world ends");
+    for (size_t i = 0; i < OPEN_MAX; i++)
+        cr_assert_null(world.open[i], "%s stays open", world.open[i] ? world.open[i]->path : "");
+    world.buffers_count = 0;
+}
+
+int io_adopt(struct io *io)
+{
+    io->adopted = true;
+    return 0;
+}
+
+uint64_t io_now_ns(struct io *io)
+{
+    (void)io;
+    return world.now_ns;
+}
+
+uint64_t io_wall_ns(struct io *io)
+{
+    (void)io;
+    return world.now_ns;
+}
+
+int io_entropy(struct io *io, void *bytes, size_t size_bytes)
+{
+    (void)io;
+    for (size_t i = 0; i < size_bytes; i++)
+        ((uint8_t *)bytes)[i] = (uint8_t)(i * 37 + 11);
+    return 0;
+}
+
+int io_buffers_register(struct io *io, const struct iovec *buffers, uint32_t count)
+{
+    cr_assert(io->adopted && world.buffers_count == 0 && count <= ARRAY_COUNT(world.buffers));
+    memcpy(world.buffers, buffers, count * sizeof(buffers[0]));
+    world.buffers_count = count;
+    return 0;
+}
+
+static struct pending *pending_add(struct io_request *request, int file, enum fake_operation operation)
+{
+    cr_assert_lt(world.pending_count, (size_t)PENDING_MAX);
+    struct pending *pending = &world.pending[world.pending_count++];
+    *pending = (struct pending){ .request = request, .file = file_of(file), .result = FAKE_ALL };
+    pending->view.operation = operation;
+    memcpy(pending->view.path, pending->file->path, sizeof(pending->view.path));
+    return pending;
+}
+
+void io_write_fixed(struct io *io, struct io_request *request, int file, uint32_t buffer, const void *bytes,
+                    uint32_t size_bytes, uint64_t offset, bool durable)
+{
+    (void)io;
+    cr_assert_lt(buffer, world.buffers_count);
+    const uint8_t *begin = world.buffers[buffer].iov_base;
+    const uint8_t *from = bytes;
+    cr_assert(from >= begin && from + size_bytes <= begin + world.buffers[buffer].iov_len, "outside its buffer");
+    cr_assert(size_bytes % 4096 == 0 && offset % 4096 == 0 && (uintptr_t)bytes % 4096 == 0, "not aligned");
+    struct pending *pending = pending_add(request, file, FAKE_WRITE);
+    pending->bytes = bytes;
+    pending->view.offset = offset;
+    pending->view.size = size_bytes;
+    pending->view.durable = durable;
+}
+
+void io_sync(struct io *io, struct io_request *request, int file)
+{
+    (void)io;
+    pending_add(request, file, FAKE_SYNC);
+}
+
+static int32_t pending_result(const struct pending *pending)
+{
+    if (pending->result != FAKE_ALL)
+        return pending->result;
+    const char *path = pending->view.path;
+    if (pending->view.operation == FAKE_SYNC)
+        return world.failing_syncs[0] != '\0' && strstr(path, world.failing_syncs) ? world.failing_syncs_error : 0;
+    if (world.failing_writes[0] != '\0' && strstr(path, world.failing_writes))
+        return world.failing_writes_error;
+    size_t room = space_for(pending->file, pending->view.offset, pending->view.size);
+    return room > 0 ? (int32_t)room : -ENOSPC;
+}
+
+static void pending_finish(size_t i)
+{
+    struct pending pending = world.pending[i];
+    memmove(&world.pending[i], &world.pending[i + 1], (world.pending_count - i - 1) * sizeof(pending));
+    world.pending_count--;
+    struct io_completion completion = { .result = pending_result(&pending) };
+    if (pending.view.operation == FAKE_WRITE && completion.result > 0)
+        file_put(pending.file, pending.view.offset, pending.bytes, (size_t)completion.result);
+    pending.request->done(pending.request, &completion);
+}
+
+/* What a completion submits waits for the next run, as on the real ring. */
+int io_run(struct io *io, uint64_t wait_until_ns)
+{
+    (void)io;
+    size_t finished = 0;
+    for (size_t i = 0, left = world.pending_count; left > 0; left--) {
+        if (world.held && !world.pending[i].named) {
+            i++;
+            continue;
+        }
+        pending_finish(i);
+        finished++;
+    }
+    cr_assert(finished > 0 || wait_until_ns != NEVER_NS, "waits for ever");
+    if (finished == 0 && wait_until_ns > world.now_ns)
+        world.now_ns = wait_until_ns;
+    return 0;
+}
+
+/* ---- The test's hand ------------------------------------------------------------------------------------------------------- */
+
+void fake_io_hold(bool held)
+{
+    world.held = held;
+}
+
+size_t fake_io_pending_count(void)
+{
+    return world.pending_count;
+}
+
+struct fake_pending fake_io_pending(size_t i)
+{
+    cr_assert_lt(i, world.pending_count);
+    return world.pending[i].view;
+}
+
+void fake_io_complete(size_t i, int32_t result)
+{
+    cr_assert_lt(i, world.pending_count);
+    world.pending[i].named = true;
+    world.pending[i].result = result;
+}
+
+void fake_io_fail_writes(const char *path_part, int32_t error)
+{
+    snprintf(world.failing_writes, sizeof(world.failing_writes), "%s", path_part ? path_part : "");
+    world.failing_writes_error = error;
+}
+
+void fake_io_fail_syncs(const char *path_part, int32_t error)
+{
+    snprintf(world.failing_syncs, sizeof(world.failing_syncs), "%s", path_part ? path_part : "");
+    world.failing_syncs_error = error;
+}
+
+void fake_io_limit_space(uint64_t bytes)
+{
+    world.space_max = bytes;
+}
+
+void fake_io_advance(uint64_t ns)
+{
+    world.now_ns += ns;
+}
+
+uint8_t *fake_io_file(const char *path, size_t *size_bytes)
+{
+    struct file *file = file_find(path);
+    if (!file)
+        return NULL;
+    *size_bytes = file->size;
+    return file->bytes;
+}
+
+size_t fake_io_count(const char *suffix)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < FILES_MAX; i++) {
+        size_t length = strlen(world.files[i].path);
+        size_t tail = strlen(suffix);
+        count += length >= tail && length > 0 && strcmp(world.files[i].path + length - tail, suffix) == 0;
+    }
+    return count;
+}
