@@ -19,7 +19,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-/* ---- What the tests share: a world without a ring, and a directory of their own ----------------------------------- */
+/* ---- What the tests share: a world without a ring, and a directory of their own -------------------------------- */
 
 static struct io *io;
 static char directory[256];
@@ -352,8 +352,25 @@ Test(io_files, port_zero_picks_one_and_says_which)
     cr_assert_eq(io_listen(io, &bound, 4, &again), -EADDRINUSE);
     io_close(io, listening);
     cr_assert_not(can_connect(&bound));
-    listening = io_listen(io, &bound, 4, &again); /* although a connection of before lingers */
-    cr_assert_geq(listening, 0);
+}
+
+/* What a restart meets: the old server hung up first, so its side of the connection waits for stragglers. */
+Test(io_files, a_connection_that_lingers_does_not_keep_the_port)
+{
+    struct io_address bound;
+    int listening = io_listen(io, &(struct io_address){ .host = "127.0.0.1" }, 4, &bound);
+    struct sockaddr_in where = { .sin_family = AF_INET, .sin_port = htons(bound.port) };
+    where.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    int client = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    cr_assert_eq(connect(client, (const struct sockaddr *)&where, sizeof(where)), 0);
+    int accepted = accept(listening, NULL, NULL);
+    cr_assert_geq(accepted, 0);
+    io_close(io, accepted);
+    io_close(io, client);
+    io_close(io, listening);
+    struct io_address again;
+    listening = io_listen(io, &bound, 4, &again);
+    cr_assert_geq(listening, 0, "io_listen: %d", listening);
     cr_assert_eq(again.port, bound.port);
     io_close(io, listening);
 }
