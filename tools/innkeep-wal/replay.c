@@ -1,0 +1,113 @@
+/* innkeep-wal replay: the state at the end of the log, or at any LSN before it: its hash, and its calendar. */
+#include "tools/innkeep-wal/calendar_csv.h"
+#include "tools/innkeep-wal/printer.h"
+#include "tools/innkeep-wal/shard_replay.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+struct replay {
+    struct tool *tool;
+    struct calendar_csv calendar;
+    json_t *shards;
+    struct hash128 hash; /* over all shards so far */
+    enum tool_exit worst;
+};
+
+static void record_note(void *context, const struct wal_frame_header *frame, const struct record_header *record,
+                        uint64_t lsn, const union apply_result *result)
+{
+    struct replay *replay = context;
+    (void)frame;
+    (void)lsn;
+    if (result != NULL && replay->tool->calendar_path != NULL)
+        calendar_csv_note(&replay->calendar, record, result);
+}
+
+/* Asking for an LSN that the log does not reach is answered with what there is, and with an exit code that says so. */
+static enum tool_exit reach_check(const struct shard_replay *shard)
+{
+    enum tool_exit verdict = shard_replay_exit(shard);
+    uint64_t lsn = shard_replay_lsn(shard);
+    if (shard->to_lsn == NEVER_NS || lsn >= shard->to_lsn || verdict >= TOOL_DAMAGED)
+        return verdict;
+    fprintf(stderr, "innkeep-wal: shard %u: LSN %" PRIu64 " was asked for, but the log ends at LSN %" PRIu64 "\n",
+            shard->shard, shard->to_lsn, lsn);
+    return TOOL_UNREADABLE;
+}
+
+static void shard_report(struct replay *replay, const struct shard_replay *shard, enum tool_exit verdict)
+{
+    char text[PRINTER_HASH_SIZE];
+    struct hash128 hash = shard_replay_hash(shard);
+    uint64_t lsn = shard_replay_lsn(shard);
+    uint64_t time_ns = shard->machine.engine == NULL ? 0 : engine_log_time(shard->machine.engine);
+    char time[PRINTER_TIME_SIZE];
+    replay->hash = hash128_add(replay->hash, hash);
+    printer_hash(hash, text);
+    printer_time(time_ns, time);
+    if (replay->tool->json) {
+        json_t *object =
+            json_pack("{s:i, s:o, s:s, s:s, s:s}", "shard", (int)shard->shard, "lsn", printer_json_number(lsn),
+                      "log_time", time, "verdict", tool_verdict_name(verdict), "state_hash", text);
+        json_array_append_new(replay->shards, object);
+    } else {
+        printf("shard=%u lsn=%" PRIu64 " log_time=%s state_hash=%s\n", shard->shard, lsn, time, text);
+        fflush(stdout);
+    }
+}
+
+static void shard_run(struct replay *replay, uint32_t index)
+{
+    struct shard_replay shard = { .tool = replay->tool,
+                                  .shard = index,
+                                  .apply = true,
+                                  .to_lsn = replay->tool->to_lsn[index],
+                                  .visit = record_note,
+                                  .visit_context = replay };
+    shard_replay_run(&shard);
+    shard_replay_explain(&shard, stderr);
+    enum tool_exit verdict = reach_check(&shard);
+    shard_report(replay, &shard, verdict);
+    if (shard.machine.engine != NULL && replay->tool->calendar_path != NULL)
+        calendar_csv_collect(&replay->calendar, shard.machine.engine);
+    replay->worst = tool_worse(replay->worst, verdict);
+    shard_replay_free(&shard);
+}
+
+static void total_report(const struct replay *replay)
+{
+    char text[PRINTER_HASH_SIZE];
+    printer_hash(replay->hash, text);
+    if (!replay->tool->json) {
+        printf("all state_hash=%s\n", text);
+        return;
+    }
+    json_t *all = json_pack("{s:s, s:s, s:O}", "verdict", tool_verdict_name(replay->worst), "state_hash", text,
+                            "shards", replay->shards);
+    json_dumpf(all, stdout, JSON_COMPACT);
+    putchar('\n');
+    json_decref(all);
+}
+
+static void calendar_finish(struct replay *replay)
+{
+    int error = calendar_csv_write(&replay->calendar, replay->tool->calendar_path);
+    if (error == 0)
+        return;
+    fprintf(stderr, "innkeep-wal: cannot write %s: %s\n", replay->tool->calendar_path, strerror(-error));
+    replay->worst = TOOL_UNREADABLE;
+}
+
+enum tool_exit replay_command(struct tool *tool)
+{
+    struct replay replay = { .tool = tool, .shards = json_array(), .worst = TOOL_CLEAN };
+    for (uint32_t shard = 0; shard < tool->directory.header.shards_count; shard++)
+        shard_run(&replay, shard);
+    total_report(&replay);
+    if (tool->calendar_path != NULL)
+        calendar_finish(&replay);
+    json_decref(replay.shards);
+    calendar_csv_free(&replay.calendar);
+    return replay.worst;
+}

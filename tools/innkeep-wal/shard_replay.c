@@ -1,0 +1,212 @@
+#include "tools/innkeep-wal/shard_replay.h"
+
+#include "tools/innkeep-wal/printer.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <string.h>
+#include <unistd.h>
+
+#define STOP 1 /* what the visitor returns at to_lsn, or where memory is too small */
+#define PROGRESS_EVERY_NS (250 * NS_PER_MS)
+#define FIRST_CHECK_AFTER 1024 /* records; the next after twice as many, so that checking does not outweigh replaying */
+
+/* ---- Progress: one line on stderr that rewrites itself, for people only ------------------------------------------------------ */
+
+static void progress_show(struct shard_replay *replay, const struct wal_frame_header *frame)
+{
+    uint64_t now_ns = io_now_ns(replay->tool->io);
+    char time[PRINTER_TIME_SIZE];
+    if (replay->next_progress_ns == 0)
+        replay->next_progress_ns = isatty(STDERR_FILENO) ? now_ns + PROGRESS_EVERY_NS : NEVER_NS;
+    if (now_ns < replay->next_progress_ns)
+        return;
+    replay->next_progress_ns = now_ns + PROGRESS_EVERY_NS;
+    fprintf(stderr, "\rshard %u: frame %" PRIu64 ", LSN %" PRIu64 ", %s ", replay->shard, frame->index,
+            frame->first_lsn, printer_time(frame->time_ns, time));
+}
+
+static void progress_clear(const struct shard_replay *replay)
+{
+    if (replay->next_progress_ns != 0 && replay->next_progress_ns != NEVER_NS)
+        fputs("\r\033[K", stderr);
+}
+
+/* ---- Frame by frame ---------------------------------------------------------------------------------------------------------- */
+
+static bool is_applying(const struct shard_replay *replay)
+{
+    return replay->apply && replay->broken == NULL && replay->error == 0;
+}
+
+/* A log that cannot be applied any further is still read on, so that the reader's verdict is complete. */
+static void machine_failed(struct shard_replay *replay, int error)
+{
+    if (error == -EBADMSG)
+        replay->broken = replay->machine.error;
+    else
+        replay->error = error;
+    replay->broken_lsn = replay->machine.error_lsn;
+}
+
+static void invariants_check(struct shard_replay *replay)
+{
+    const char *wrong = replay->machine.engine == NULL ? NULL : engine_check(replay->machine.engine);
+    if (wrong == NULL)
+        return;
+    replay->broken = wrong;
+    replay->broken_lsn = engine_last_lsn(replay->machine.engine);
+}
+
+static void invariants_check_when_due(struct shard_replay *replay)
+{
+    if (!replay->check || !is_applying(replay) || replay->machine.records_applied < replay->next_check)
+        return;
+    replay->next_check = 2 * replay->machine.records_applied + FIRST_CHECK_AFTER;
+    invariants_check(replay);
+}
+
+static void record_take(struct shard_replay *replay, const struct wal_frame_header *frame,
+                        const struct record_header *record, uint64_t lsn)
+{
+    union apply_result result;
+    if (is_applying(replay)) {
+        int error = state_machine_step(&replay->machine, record, lsn, &result);
+        if (error != 0)
+            machine_failed(replay, error);
+    }
+    if (replay->visit != NULL)
+        replay->visit(replay->visit_context, frame, record, lsn, is_applying(replay) ? &result : NULL);
+}
+
+/* Frames without records behind to_lsn are still taken: so replaying to the last LSN is the same as replaying everything. */
+static int frame_take(void *context, const struct wal_frame_header *frame)
+{
+    struct shard_replay *replay = context;
+    progress_show(replay, frame);
+    if (frame->records_count > 0 && frame->first_lsn > replay->to_lsn) {
+        replay->stopped = true;
+        return STOP;
+    }
+    int error = is_applying(replay) ? state_machine_begin(&replay->machine, frame) : 0;
+    if (error != 0)
+        machine_failed(replay, error);
+    const struct record_header *record = wal_record_first(frame);
+    for (uint64_t lsn = frame->first_lsn; record != NULL; lsn++, record = wal_record_next(frame, record)) {
+        replay->stopped = lsn > replay->to_lsn;
+        if (replay->stopped)
+            return STOP;
+        record_take(replay, frame, record, lsn);
+    }
+    invariants_check_when_due(replay);
+    return replay->error != 0 ? STOP : 0;
+}
+
+void shard_replay_run(struct shard_replay *replay)
+{
+    const struct wal_directory *directory = &replay->tool->directory;
+    char path[WAL_PATH_SIZE];
+    struct wal_source source = { .directory = wal_shard_path(directory, replay->shard, path),
+                                 .shard = replay->shard,
+                                 .shards_count = directory->header.shards_count,
+                                 .segment_size = directory->header.segment_size };
+    memcpy(source.uuid, directory->header.uuid, sizeof source.uuid);
+    state_machine_init(&replay->machine, directory->header.uuid);
+    replay->next_check = FIRST_CHECK_AFTER;
+    int result = wal_read(replay->tool->io, &source, frame_take, replay, &replay->report);
+    progress_clear(replay);
+    if (result < 0)
+        replay->error = result;
+    if (replay->check && is_applying(replay))
+        invariants_check(replay);
+}
+
+void shard_replay_free(struct shard_replay *replay)
+{
+    state_machine_free(&replay->machine);
+}
+
+/* ---- What came of it ----------------------------------------------------------------------------------------------------------- */
+
+enum tool_exit shard_replay_exit(const struct shard_replay *replay)
+{
+    if (replay->error != 0)
+        return TOOL_UNREADABLE;
+    if (replay->broken != NULL)
+        return TOOL_DAMAGED;
+    if (replay->stopped || replay->report.verdict == WAL_CLEAN)
+        return TOOL_CLEAN;
+    return replay->report.verdict == WAL_TORN_TAIL ? TOOL_TORN_TAIL : TOOL_DAMAGED;
+}
+
+uint64_t shard_replay_lsn(const struct shard_replay *replay)
+{
+    return replay->machine.engine == NULL ? 0 : engine_last_lsn(replay->machine.engine);
+}
+
+struct hash128 shard_replay_hash(const struct shard_replay *replay)
+{
+    if (replay->machine.engine == NULL)
+        return (struct hash128){ .low = 0 };
+    return engine_state_hash(replay->machine.engine);
+}
+
+static void explain_stop(const struct wal_report *report, const char *kind, FILE *out)
+{
+    char last[PRINTER_TIME_SIZE];
+    fprintf(out, "shard %u: %s: frame %" PRIu64 " is missing or bad: %s\n", report->shard, kind, report->stop_index,
+            report->stop_reason);
+    fprintf(out, "  where     segment %" PRIu64 ", offset %" PRIu64 ", %s\n", report->stop_segment_sequence,
+            report->stop_offset, report->stop_path);
+    fprintf(out, "  behind    LSN %" PRIu64 ", frame %" PRIu64 ", %s: everything up to there is good\n",
+            report->last_lsn, report->stop_index - 1,
+            report->frames == 0 ? "the beginning" : printer_time(report->last_time_ns, last));
+    if (report->stop_last_index >= report->stop_index)
+        fprintf(out, "  concerns  frames %" PRIu64 " to %" PRIu64 ", LSNs %" PRIu64 " to %" PRIu64 "\n",
+                report->stop_index, report->stop_last_index, report->last_lsn + 1, report->stop_last_lsn);
+}
+
+static void explain_evidence(const struct wal_report *report, FILE *out)
+{
+    char time[PRINTER_TIME_SIZE];
+    if (report->evidence_index == 0) {
+        fprintf(out, "  evidence  the damage shows by itself: no crash leaves a log like this\n");
+        return;
+    }
+    fprintf(out,
+            "  evidence  frame %" PRIu64 " of %s (segment %" PRIu64 ", offset %" PRIu64
+            ") says that all frames up to %" PRIu64 " were on disk, so they were acknowledged\n",
+            report->evidence_index, printer_time(report->evidence_time_ns, time), report->evidence_segment_sequence,
+            report->evidence_offset, report->evidence_durable_index);
+}
+
+static void explain_error(const struct shard_replay *replay, FILE *out)
+{
+    const struct wal_report *report = &replay->report;
+    if (replay->machine.error != NULL)
+        fprintf(out, "shard %u: cannot be replayed: at LSN %" PRIu64 ": %s\n", replay->shard, replay->broken_lsn,
+                replay->machine.error);
+    else
+        fprintf(out, "shard %u: cannot be read: %s: %s: %s\n", replay->shard, report->stop_path,
+                report->stop_reason != NULL ? report->stop_reason : "reading failed", strerror(-replay->error));
+}
+
+void shard_replay_explain(const struct shard_replay *replay, FILE *out)
+{
+    const struct wal_report *report = &replay->report;
+    if (replay->error != 0) {
+        explain_error(replay, out);
+    } else if (replay->broken != NULL) {
+        fprintf(out, "shard %u: DAMAGED: the frames are whole, but at LSN %" PRIu64 ": %s\n", replay->shard,
+                replay->broken_lsn, replay->broken);
+    } else if (!replay->stopped && report->verdict == WAL_TORN_TAIL) {
+        explain_stop(report, "torn tail", out);
+        fprintf(out,
+                "  so        %" PRIu64
+                " bytes were never acknowledged as far as the log can tell; a server sets them aside\n",
+                report->dropped_bytes);
+    } else if (!replay->stopped && report->verdict == WAL_DAMAGED) {
+        explain_stop(report, "DAMAGED", out);
+        explain_evidence(report, out);
+    }
+}

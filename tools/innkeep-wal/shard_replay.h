@@ -1,0 +1,54 @@
+/* Reads one shard's log from its first frame on, through the same state machine that a server recovers with, and tells what came of it.
+ *
+ * Constant memory besides the engine's. Nothing is written. */
+#ifndef TOOLS_INNKEEP_WAL_SHARD_REPLAY_H
+#define TOOLS_INNKEEP_WAL_SHARD_REPLAY_H
+
+#include "net/state_machine.h"
+#include "tools/innkeep-wal/tool.h"
+
+#include <stdio.h>
+
+/* Called for each record in order; `result` is NULL where nothing is replayed. All pointers are the visitor's until it returns. */
+typedef void shard_visit(void *context, const struct wal_frame_header *frame, const struct record_header *record,
+                         uint64_t lsn, const union apply_result *result);
+
+struct shard_replay {
+    /* To be set before shard_replay_run; all others zero. */
+    const struct tool *tool;
+    uint32_t shard;
+    bool apply;         /* false: only read */
+    bool check;         /* engine_check now and then, and at the end */
+    uint64_t to_lsn;    /* nothing behind it is applied; NEVER_NS: everything is */
+    shard_visit *visit; /* or NULL */
+    void *visit_context;
+
+    /* Found. */
+    struct state_machine machine;
+    struct wal_report report; /* not filled in if `stopped` */
+    bool stopped;             /* at to_lsn, before the log's end */
+    int error;                /* a negated errno: the disk could not be read, or there is too little memory */
+    const char
+        *broken; /* the log reads well, but no server wrote this, or the engine is inconsistent; static storage */
+    uint64_t broken_lsn;
+
+    /* Its own. */
+    uint64_t next_check;
+    uint64_t next_progress_ns;
+};
+
+/* Reads and applies. The verdict over all of it is shard_replay_exit. To be followed by shard_replay_free. */
+void shard_replay_run(struct shard_replay *replay);
+void shard_replay_free(struct shard_replay *replay);
+
+/* TOOL_CLEAN, _TORN_TAIL, _DAMAGED or _UNREADABLE. */
+enum tool_exit shard_replay_exit(const struct shard_replay *replay);
+
+/* The newest LSN applied, and the state's hash; both zero for a shard where nothing was applied. */
+uint64_t shard_replay_lsn(const struct shard_replay *replay);
+struct hash128 shard_replay_hash(const struct shard_replay *replay);
+
+/* Says on `out` in whole lines what is wrong, and where; nothing if all is well. */
+void shard_replay_explain(const struct shard_replay *replay, FILE *out);
+
+#endif
