@@ -9,6 +9,8 @@
 #include "bench/random.h"
 #include "engine/base/contract.h"
 
+#include <stdbool.h>
+
 #define SAMPLER_ZIPF_SKEW 0.99
 
 struct sampler_cell {
