@@ -571,7 +571,7 @@ int inn_calendar(struct inn_connection *connection, const struct inn_calendar_re
     item_calendar((struct calendar *)(void *)call.item, request);
     struct inn_completion answer = { .result = NULL };
     int verdict = call_run(connection, &call, &answer);
-    *result = verdict == INN_OK ? (const struct inn_calendar_result *)(const void *)answer.result : NULL;
+    *result = verdict >= 0 ? (const struct inn_calendar_result *)(const void *)answer.result : NULL;
     return verdict;
 }
 

@@ -558,7 +558,8 @@ INN_API INN_MUST_USE int inn_lease_show(struct inn_connection *connection, const
 INN_API INN_MUST_USE int inn_lookup(struct inn_connection *connection, uint64_t property, struct inn_key key,
                                     struct inn_lookup_result *result);
 
-/* *result is borrowed until the next call on this connection; NULL unless INN_OK. One page: see next_after_type. */
+/* *result is borrowed until the next call on this connection; of a refusal only the header may be read; NULL where the
+ * verdict is below 0. One page: see next_after_type. */
 INN_API INN_MUST_USE int inn_calendar(struct inn_connection *connection, const struct inn_calendar_request *request,
                                       const struct inn_calendar_result **result);
 
