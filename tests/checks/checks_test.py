@@ -224,6 +224,8 @@ class Ctest(InTemporaryTree):
 
     def test_a_test_without_a_limit_is_found(self):
         self.assert_one(self.check('add_test(engine.lease "true")\n'), "engine.lease: no TIMEOUT")
+        self.write("DartConfiguration.tcl", "TimeOut: 120\n")
+        self.assertEqual(self.check('add_test(engine.lease "true")\n'), [])
 
     def test_a_limit_beyond_the_whole_run_is_found(self):
         self.assert_one(self.check('add_test(a.b "true")\nset_tests_properties(a.b PROPERTIES TIMEOUT "5000")\n'), "5000")
