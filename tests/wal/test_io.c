@@ -988,6 +988,50 @@ Test(io, a_turn_within_a_turn_breaks_the_contract, .signal = SIGABRT)
     (void)!io_run(io, NEVER_NS);
 }
 
+static void sync_often(struct io *io)
+{
+    static struct probe probes[CROWD];
+    for (int i = 0; i < CROWD; i++) {
+        io_sync(io, probe_start(&probes[i]), 0);
+    }
+}
+
+Test(io, a_ring_that_the_kernel_refuses_is_unusable_for_good)
+{
+    struct io *io = world();
+    forbid(__NR_io_uring_enter, EOPNOTSUPP);
+    struct probe probe;
+    io_sync(io, probe_start(&probe), 0);
+    cr_assert_eq(io_run(io, 0), -EOPNOTSUPP);
+    sync_often(io); /* goes nowhere, but harms nobody */
+    cr_assert_eq(io_run(io, NEVER_NS), -EOPNOTSUPP);
+    io_destroy(io);
+}
+
+Test(io, a_full_queue_that_the_kernel_refuses_makes_the_ring_unusable)
+{
+    struct io *io = world();
+    forbid(__NR_io_uring_enter, EOPNOTSUPP);
+    sync_often(io);
+    cr_assert_eq(io_run(io, 0), -EOPNOTSUPP);
+    io_destroy(io);
+}
+
+Test(io, a_kernel_short_of_memory_gets_a_second_to_recover)
+{
+    struct io *io = world();
+    forbid(__NR_io_uring_enter, EAGAIN);
+    struct probe probe;
+    io_sync(io, probe_start(&probe), 0);
+    cr_assert_eq(io_run(io, 0), 0);
+    cr_assert_eq(io_run(io, NEVER_NS), 0);
+    uint64_t begin_ns = io_now_ns(io);
+    sync_often(io);
+    cr_assert_geq(io_now_ns(io) - begin_ns, NS_PER_SECOND);
+    cr_assert_eq(io_run(io, 0), -EAGAIN);
+    io_destroy(io);
+}
+
 /* ---- The doorbell ------------------------------------------------------------------------------------------------ */
 
 static struct io *other_world(void)
