@@ -116,8 +116,8 @@ int state_machine_begin(struct state_machine *machine, const struct wal_frame_he
         if (result != 0)
             return result;
     }
-    if (frame->time_ns < engine_log_time(machine->engine))
-        return fail(machine, -EBADMSG, frame->first_lsn, "log time goes back");
+    if (frame->time_ns < engine_log_time(machine->engine) || frame->time_ns == NEVER_NS)
+        return fail(machine, -EBADMSG, frame->first_lsn, "log time goes back, or is at its end");
     engine_frame_begin(machine->engine, frame->time_ns, first);
     return 0;
 }

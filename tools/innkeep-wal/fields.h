@@ -2,7 +2,7 @@
  * field by field (the record printer, the golden bytes, PROTOCOL.md's tables).
  *
  * Offsets and sizes come from the compiler, names are the structs' own. The fields of a table are in order and cover it without a gap;
- * tests/net/fields_test.c holds that against this table, and the tables of PROTOCOL.md as well. */
+ * tests/net/test_fields.c holds that against this table, and the tables of PROTOCOL.md as well. */
 #ifndef TOOLS_INNKEEP_WAL_FIELDS_H
 #define TOOLS_INNKEEP_WAL_FIELDS_H
 

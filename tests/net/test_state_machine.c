@@ -1,0 +1,374 @@
+/* The engine's host: where its memory comes from, how it grows, and what it refuses before the engine sees it. */
+#include "net/state_machine.h"
+
+#include "tests/net/frames.h"
+
+#include <criterion/criterion.h>
+#include <errno.h>
+#include <string.h>
+#include <sys/resource.h>
+
+#define TIME_NS UINT64_C(1790000000000000000)
+#define DATE 20780
+
+static const uint8_t uuid[16] = { 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16 };
+
+/* A machine with a frame to fill; LSNs and time go on from frame to frame. */
+struct world {
+    struct state_machine machine;
+    struct frame frame;
+    uint64_t lsn; /* the last one taken */
+    uint64_t time_ns;
+};
+
+static struct world the_world;
+
+static void world_init(struct world *world)
+{
+    memset(world, 0, sizeof *world);
+    world->time_ns = TIME_NS;
+    state_machine_init(&world->machine, uuid);
+    frame_begin(&world->frame, 0, TIME_NS);
+}
+
+/* Applies what was appended and begins the next frame a millisecond later. */
+static int world_apply(struct world *world)
+{
+    int error = state_machine_apply(&world->machine, &world->frame.header, NULL, NULL);
+    world->lsn += world->frame.header.records_count;
+    world->time_ns += NS_PER_MS;
+    frame_begin(&world->frame, world->lsn, world->time_ns);
+    return error;
+}
+
+#define APPEND(world, record)                                   \
+    do {                                                        \
+        __typeof__(record) appended = (record);                 \
+        frame_append(&(world)->frame, (const void *)&appended); \
+    } while (0)
+
+static void world_start(struct world *world)
+{
+    world_init(world);
+    APPEND(world, record_config(small_limits()));
+    cr_assert_eq(world_apply(world), 0);
+}
+
+/* A property with a type of two rooms, a booking, a live hold, a hold that will expire, a lease. */
+static void world_fill(struct world *world)
+{
+    APPEND(world, record_property(1, DATE, 1, TIME_NS));
+    APPEND(world, record_room_type(1, 1, 2, 2, TIME_NS));
+    APPEND(world, record_reserve(1, 1, DATE, 3, 0, 3, TIME_NS));
+    APPEND(world, record_reserve(1, 1, DATE + 5, 2, NS_PER_HOUR, 4, TIME_NS));
+    APPEND(world, record_reserve(1, 1, DATE + 9, 2, 2 * NS_PER_MS, 5, TIME_NS));
+    APPEND(world, record_acquire(1, 7, 99, NS_PER_MINUTE));
+    cr_assert_eq(world_apply(world), 0);
+}
+
+static void expect_refused(struct world *world, const char *text)
+{
+    uint64_t first_lsn = world->frame.header.first_lsn;
+    cr_assert_eq(world_apply(world), -EBADMSG);
+    cr_assert_not_null(strstr(world->machine.error, text), "found \"%s\"", world->machine.error);
+    cr_assert_geq(world->machine.error_lsn, first_lsn);
+    state_machine_free(&world->machine);
+}
+
+Test(state_machine, the_first_frame_says_under_which_limits_the_engine_is_born)
+{
+    struct engine_limits limits = small_limits();
+    world_init(&the_world);
+    cr_assert_null(the_world.machine.engine);
+    APPEND(&the_world, record_config(limits));
+    cr_assert_eq(world_apply(&the_world), 0);
+    cr_assert_arr_eq(engine_limits_of(the_world.machine.engine), &limits, sizeof limits);
+    cr_assert_eq(the_world.machine.memory_size, engine_memory_size(&limits));
+    cr_assert_eq(engine_last_lsn(the_world.machine.engine), 1);
+    cr_assert_eq(engine_log_time(the_world.machine.engine), TIME_NS);
+    state_machine_free(&the_world.machine);
+    cr_assert_null(the_world.machine.engine);
+}
+
+Test(state_machine, a_log_that_does_not_begin_with_CONFIG_is_refused)
+{
+    world_init(&the_world);
+    APPEND(&the_world, record_property(1, DATE, 1, TIME_NS));
+    expect_refused(&the_world, "does not begin with a CONFIG");
+    world_init(&the_world);
+    expect_refused(&the_world, "does not begin with a CONFIG"); /* no record at all */
+}
+
+Test(state_machine, limits_that_no_engine_runs_under_are_refused)
+{
+    struct engine_limits limits = small_limits();
+    limits.horizon_nights = NIGHTS_MAX + 1;
+    world_init(&the_world);
+    APPEND(&the_world, record_config(limits));
+    expect_refused(&the_world, "limits that no engine");
+}
+
+Test(state_machine, larger_limits_move_the_whole_state_into_a_larger_block)
+{
+    struct engine_limits larger = small_limits();
+    larger.reservations_max *= 4;
+    larger.leases_max *= 2;
+    world_start(&the_world);
+    world_fill(&the_world);
+    struct hash128 before = engine_state_hash(the_world.machine.engine);
+    size_t size_before = the_world.machine.memory_size;
+    the_world.frame.header.time_ns =
+        engine_log_time(the_world.machine.engine); /* so that nothing comes due in between */
+    APPEND(&the_world, record_config(larger));
+    cr_assert_eq(world_apply(&the_world), 0);
+    struct hash128 after = engine_state_hash(the_world.machine.engine);
+    cr_assert(hash128_equal(before, after));
+    cr_assert_gt(the_world.machine.memory_size, size_before);
+    cr_assert_arr_eq(engine_limits_of(the_world.machine.engine), &larger, sizeof larger);
+    cr_assert_null(engine_check(the_world.machine.engine), "%s", engine_check(the_world.machine.engine));
+    cr_assert_eq(engine_last_lsn(the_world.machine.engine), the_world.lsn);
+    state_machine_free(&the_world.machine);
+}
+
+Test(state_machine, a_longer_horizon_opens_nights)
+{
+    struct engine_limits larger = small_limits();
+    larger.horizon_nights *= 2;
+    int32_t beyond = DATE + (int32_t)small_limits().horizon_nights;
+    world_start(&the_world);
+    world_fill(&the_world);
+    APPEND(&the_world, record_reserve(1, 1, beyond, 1, 0, 20, TIME_NS));
+    APPEND(&the_world, record_config(larger));
+    APPEND(&the_world, record_reserve(1, 1, beyond, 1, 0, 21, TIME_NS));
+    cr_assert_eq(world_apply(&the_world), 0);
+    cr_assert_eq(engine_counts(the_world.machine.engine).reservations_confirmed, 2);
+    cr_assert_null(engine_check(the_world.machine.engine), "%s", engine_check(the_world.machine.engine));
+    state_machine_free(&the_world.machine);
+}
+
+Test(state_machine, a_moved_state_goes_on_like_one_that_was_born_large)
+{
+    static struct world born_large;
+    struct engine_limits larger = small_limits();
+    larger.outcomes_max *= 2;
+    world_start(&the_world);
+    world_init(&born_large);
+    APPEND(&born_large, record_config(larger));
+    cr_assert_eq(world_apply(&born_large), 0);
+    world_fill(&the_world);
+    world_fill(&born_large);
+    APPEND(&the_world, record_config(larger));
+    APPEND(&born_large, record_config(larger));
+    cr_assert_eq(world_apply(&the_world), 0);
+    cr_assert_eq(world_apply(&born_large), 0);
+    for (uint64_t number = 10; number < 40; number++) {
+        APPEND(&the_world, record_reserve(1, 1, DATE, (uint16_t)(1 + number % 4), NS_PER_MS, number, TIME_NS));
+        APPEND(&born_large, record_reserve(1, 1, DATE, (uint16_t)(1 + number % 4), NS_PER_MS, number, TIME_NS));
+        cr_assert_eq(world_apply(&the_world), 0);
+        cr_assert_eq(world_apply(&born_large), 0);
+        cr_assert(
+            hash128_equal(engine_state_hash(the_world.machine.engine), engine_state_hash(born_large.machine.engine)),
+            "after reserve %u", (unsigned)number);
+    }
+    state_machine_free(&the_world.machine);
+    state_machine_free(&born_large.machine);
+}
+
+Test(state_machine, each_limit_that_shrinks_is_refused)
+{
+    for (int limit = 0; limit < 8; limit++) {
+        struct engine_limits limits = small_limits();
+        limits.properties_max -= limit == 0;
+        limits.room_types_max -= limit == 1;
+        limits.horizon_nights -= limit == 2;
+        limits.reservations_max -= limit == 3;
+        limits.outcomes_max -= limit == 4;
+        limits.leases_max -= limit == 5;
+        limits.deadline_ahead_max_ns -= limit == 6;
+        limits.keep_ended_ns -= limit == 7;
+        world_start(&the_world);
+        APPEND(&the_world, record_config(limits));
+        expect_refused(&the_world, "makes a limit smaller");
+    }
+}
+
+Test(state_machine, the_same_limits_again_change_nothing)
+{
+    world_start(&the_world);
+    const struct engine *engine = the_world.machine.engine;
+    APPEND(&the_world, record_config(small_limits()));
+    cr_assert_eq(world_apply(&the_world), 0);
+    cr_assert_eq(the_world.machine.engine, engine);
+    state_machine_free(&the_world.machine);
+}
+
+Test(state_machine, log_time_that_goes_back_is_refused)
+{
+    world_start(&the_world);
+    the_world.frame.header.time_ns = TIME_NS - 1;
+    expect_refused(&the_world, "log time goes back");
+    world_start(&the_world);
+    the_world.frame.header.time_ns = NEVER_NS;
+    expect_refused(&the_world, "at its end");
+}
+
+Test(state_machine, an_LSN_that_was_there_before_is_refused)
+{
+    world_start(&the_world);
+    APPEND(&the_world, record_property(1, DATE, 1, TIME_NS));
+    the_world.frame.header.first_lsn = 1;
+    expect_refused(&the_world, "comes twice");
+}
+
+Test(state_machine, an_unknown_engine_level_is_refused)
+{
+    static const uint32_t levels[] = { 0, ENGINE_LEVEL + 1, UINT32_MAX };
+    for (size_t i = 0; i < ARRAY_COUNT(levels); i++) {
+        world_start(&the_world);
+        the_world.frame.header.engine_level = levels[i];
+        expect_refused(&the_world, "engine level");
+    }
+}
+
+Test(state_machine, records_that_no_server_logs_are_refused)
+{
+    struct reserve no_nights = record_reserve(1, 1, DATE, 0, 0, 9, TIME_NS);
+    struct lookup query = {
+        .header = { .size = sizeof query, .kind = OPERATION_LOOKUP, .version = 1, .property = 1, .key = { { 1, 1 } } }
+    };
+    for (int place = 0; place < 2; place++) { /* first in its frame, and behind another record */
+        world_start(&the_world);
+        if (place == 1)
+            APPEND(&the_world, record_property(1, DATE, 1, TIME_NS));
+        APPEND(&the_world, no_nights);
+        expect_refused(&the_world, status_text(STATUS_ZERO_NIGHTS));
+        world_start(&the_world);
+        if (place == 1)
+            APPEND(&the_world, record_property(1, DATE, 1, TIME_NS));
+        APPEND(&the_world, query);
+        expect_refused(&the_world, status_text(STATUS_UNKNOWN_OPERATION));
+    }
+}
+
+Test(state_machine, a_frame_whose_records_do_not_fill_its_payload_is_refused)
+{
+    world_start(&the_world);
+    APPEND(&the_world, record_property(1, DATE, 1, TIME_NS));
+    the_world.frame.header.records_count = 2;
+    expect_refused(&the_world, "reaches beyond its frame");
+    world_start(&the_world);
+    APPEND(&the_world, record_property(1, DATE, 1, TIME_NS));
+    APPEND(&the_world, record_property(2, DATE, 2, TIME_NS));
+    the_world.frame.header.records_count = 1;
+    expect_refused(&the_world, "do not fill");
+}
+
+struct seen {
+    uint64_t count;
+    uint64_t lsn[16];
+    uint16_t status[16];
+};
+
+static void see(void *context, const struct record_header *record, uint64_t lsn, const union apply_result *result)
+{
+    struct seen *seen = context;
+    cr_assert_lt(seen->count, ARRAY_COUNT(seen->lsn));
+    cr_assert_eq(result->header.lsn, lsn);
+    cr_assert_geq(record->size, sizeof *record);
+    seen->lsn[seen->count] = lsn;
+    seen->status[seen->count++] = result->header.status;
+}
+
+Test(state_machine, the_visitor_sees_every_record_with_its_result_in_order)
+{
+    struct seen seen = { .count = 0 };
+    world_start(&the_world);
+    APPEND(&the_world, record_property(1, DATE, 1, TIME_NS));
+    APPEND(&the_world, record_room_type(1, 1, 1, 2, TIME_NS));
+    APPEND(&the_world, record_reserve(1, 1, DATE, 1, 0, 3, TIME_NS));
+    APPEND(&the_world, record_reserve(1, 1, DATE, 1, 0, 4, TIME_NS));
+    cr_assert_eq(state_machine_apply(&the_world.machine, &the_world.frame.header, see, &seen), 0);
+    static const uint16_t expected[] = { STATUS_OK, STATUS_OK, STATUS_OK, STATUS_SOLD_OUT };
+    cr_assert_eq(seen.count, ARRAY_COUNT(expected));
+    for (size_t i = 0; i < ARRAY_COUNT(expected); i++) {
+        cr_assert_eq(seen.lsn[i], i + 2);
+        cr_assert_eq(seen.status[i], expected[i]);
+    }
+    cr_assert_eq(the_world.machine.records_applied, 5);
+    state_machine_free(&the_world.machine);
+}
+
+Test(state_machine, steps_and_whole_frames_give_the_same_state)
+{
+    static struct world stepped;
+    world_start(&the_world);
+    world_start(&stepped);
+    world_fill(&the_world);
+    APPEND(&stepped, record_property(1, DATE, 1, TIME_NS));
+    APPEND(&stepped, record_room_type(1, 1, 2, 2, TIME_NS));
+    APPEND(&stepped, record_reserve(1, 1, DATE, 3, 0, 3, TIME_NS));
+    APPEND(&stepped, record_reserve(1, 1, DATE + 5, 2, NS_PER_HOUR, 4, TIME_NS));
+    APPEND(&stepped, record_reserve(1, 1, DATE + 9, 2, 2 * NS_PER_MS, 5, TIME_NS));
+    APPEND(&stepped, record_acquire(1, 7, 99, NS_PER_MINUTE));
+    cr_assert_eq(state_machine_begin(&stepped.machine, &stepped.frame.header), 0);
+    const uint8_t *at = stepped.frame.payload;
+    for (uint64_t i = 0; i < stepped.frame.header.records_count; i++) {
+        const struct record_header *record = (const void *)at;
+        union apply_result result;
+        cr_assert_eq(state_machine_step(&stepped.machine, record, 2 + i, &result), 0);
+        at += record->size;
+    }
+    cr_assert(hash128_equal(engine_state_hash(the_world.machine.engine), engine_state_hash(stepped.machine.engine)));
+    state_machine_free(&the_world.machine);
+    state_machine_free(&stepped.machine);
+}
+
+Test(state_machine, a_frame_without_records_still_moves_time_and_ends_what_is_due)
+{
+    world_start(&the_world);
+    world_fill(&the_world);
+    cr_assert_eq(engine_counts(the_world.machine.engine).reservations_held, 2);
+    the_world.frame.header.time_ns = TIME_NS + NS_PER_SECOND;
+    cr_assert_eq(world_apply(&the_world), 0);
+    cr_assert_eq(engine_counts(the_world.machine.engine).reservations_held, 1);
+    cr_assert_eq(engine_counts(the_world.machine.engine).reservations_ended, 1);
+    state_machine_free(&the_world.machine);
+}
+
+Test(state_machine, the_uuid_spreads_keys_and_changes_no_state)
+{
+    static struct world other;
+    uint8_t other_uuid[16] = { 0xff };
+    world_start(&the_world);
+    world_init(&other);
+    state_machine_init(&other.machine, other_uuid);
+    cr_assert_neq(other.machine.hash_seed, the_world.machine.hash_seed);
+    cr_assert_eq(the_world.machine.hash_seed, hash64(uuid, sizeof uuid, UINT64_C(0x696e6e6b656570)));
+    APPEND(&other, record_config(small_limits()));
+    cr_assert_eq(world_apply(&other), 0);
+    world_fill(&the_world);
+    world_fill(&other);
+    cr_assert(hash128_equal(engine_state_hash(the_world.machine.engine), engine_state_hash(other.machine.engine)));
+    state_machine_free(&the_world.machine);
+    state_machine_free(&other.machine);
+}
+
+Test(state_machine, too_little_memory_is_said_and_not_died_of)
+{
+    struct engine_limits limits = small_limits();
+    limits.reservations_max = 1u << 24; /* gigabytes */
+    limits.room_types_max = 1u << 20;
+    limits.horizon_nights = NIGHTS_MAX;
+    world_init(&the_world);
+    APPEND(&the_world, record_config(limits));
+    struct rlimit before;
+    cr_assert_eq(getrlimit(RLIMIT_AS, &before), 0);
+    struct rlimit tight = { .rlim_cur = 1 * GIB, .rlim_max = before.rlim_max };
+    cr_assert_eq(setrlimit(RLIMIT_AS, &tight), 0);
+    int error = state_machine_apply(&the_world.machine, &the_world.frame.header, NULL, NULL);
+    cr_assert_eq(setrlimit(RLIMIT_AS, &before), 0);
+    cr_assert_eq(error, -ENOMEM);
+    cr_assert_not_null(the_world.machine.error);
+    cr_assert_null(the_world.machine.engine);
+    state_machine_free(&the_world.machine);
+}
