@@ -1,13 +1,11 @@
 /* The ring of wal/io.h on the real kernel: requests, completions, and what happens at the edges of the queues. */
 #include "engine/base/units.h"
+#include "tests/wal/forbid.h"
 #include "wal/io_internal.h"
 
 #include <criterion/criterion.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/audit.h>
-#include <linux/filter.h>
-#include <linux/seccomp.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <pthread.h>
@@ -19,9 +17,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/mount.h>
-#include <sys/prctl.h>
 #include <sys/resource.h>
-#include <sys/syscall.h>
 #include <sys/time.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -170,22 +166,6 @@ static void register_blocks(struct io *io, uint8_t *blocks, size_t count)
 
 /* ---- Making ------------------------------------------------------------------------------------------------------ */
 
-/* From here on this process's `call` fails with `error`: what an old kernel or a container's filter looks like. */
-static void forbid(long call, unsigned error)
-{
-    struct sock_filter filter[] = {
-        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
-        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, (unsigned)call, 0, 1),
-        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | error),
-        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
-    };
-    const struct sock_fprog program = { .len = ARRAY_COUNT(filter), .filter = filter };
-    cr_assert_eq(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), 0);
-    if (prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) < 0) {
-        cr_skip_test("no seccomp here");
-    }
-}
-
 static void assert_refused(int error, const char *advice)
 {
     struct io *io = NULL;
@@ -225,6 +205,21 @@ Test(io, no_file_number_left_is_told_with_the_limit_to_raise)
 {
     forbid(__NR_io_uring_setup, EMFILE);
     assert_refused(-EMFILE, "RLIMIT_NOFILE");
+}
+
+Test(io, no_memory_for_a_ring_is_told_with_the_limits_to_raise)
+{
+    forbid(__NR_io_uring_setup, ENOMEM);
+    assert_refused(-ENOMEM, "RLIMIT_MEMLOCK");
+}
+
+Test(io, a_ring_that_cannot_be_adopted_says_why)
+{
+    struct io *io = world_made(&(struct io_options){ .ring_entries = 8 });
+    forbid(__NR_io_uring_register, EACCES);
+    cr_assert_eq(io_adopt(io), -EACCES);
+    io_destroy(io);
+    io_destroy(NULL);
 }
 
 /* Lets this process alone see `value` as the machine's setting. */
@@ -747,6 +742,26 @@ Test(io, a_socket_that_is_shut_down_ends_its_receive)
     io_close(io, accepted.result);
     io_close(io, client);
     io_close(io, listening);
+    io_destroy(io);
+}
+
+Test(io, a_socket_that_will_send_no_more_still_receives)
+{
+    struct io *io = world();
+    int pair[2];
+    socket_pair(pair);
+    struct probe probe;
+    io_recv(io, probe_start(&probe), pair[0]);
+    io_shutdown_send(io, pair[0]);
+    char byte;
+    cr_assert_eq(recv(pair[1], &byte, 1, 0), 0);
+    send_all(pair[1], "x", 1);
+    run_until(io, &probe, 1);
+    cr_assert_eq(probe.result, 1);
+    io_cancel(io, &probe.request);
+    run_until_done(io, &probe);
+    io_close(io, pair[0]);
+    io_close(io, pair[1]);
     io_destroy(io);
 }
 

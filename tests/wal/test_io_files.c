@@ -1,5 +1,6 @@
 /* The functions at once of wal/io.h: files, directories, locks, listening sockets. */
 #include "engine/base/units.h"
+#include "tests/wal/forbid.h"
 #include "wal/io.h"
 
 #include <criterion/criterion.h>
@@ -165,6 +166,21 @@ Test(io_files, errors_of_the_world_come_back_as_numbers)
     cr_assert_eq(io_lock(io, 1000), -EBADF);
     io_close(io, pipes[0]);
     io_close(io, pipes[1]);
+}
+
+Test(io_files, a_write_that_makes_no_progress_is_an_error_and_not_a_loop)
+{
+    int file = file_made("f", "");
+    forbid(__NR_pwrite64, 0);
+    cr_assert_eq(io_write_at(io, file, "x", 1, 0), -EIO);
+    io_close(io, file);
+}
+
+Test(io_files, a_machine_without_entropy_is_reported)
+{
+    uint8_t bytes[16];
+    forbid(__NR_getrandom, ENOSYS);
+    cr_assert_eq(io_entropy(io, bytes, sizeof(bytes)), -ENOSYS);
 }
 
 /* ---- Direct I/O -------------------------------------------------------------------------------------------------- */
@@ -399,6 +415,36 @@ Test(io_files, a_host_that_is_no_address_is_refused_without_asking_anybody)
     cr_assert_eq(io_listen(io, &(struct io_address){ .host = "localhost" }, 4, &bound), -EINVAL);
     cr_assert_eq(io_listen(io, &(struct io_address){ .host = "127.0.0.1.5" }, 4, &bound), -EINVAL);
     cr_assert_eq(io_listen(io, &(struct io_address){ .host = "192.0.2.1" }, 4, &bound), -EADDRNOTAVAIL);
+}
+
+/* The error is told, and no file number is lost: the next one to be had is the same as before. */
+static void assert_listen_refused(const struct io_address *address, int error)
+{
+    struct io_address bound;
+    int next = dup(0);
+    io_close(io, next);
+    cr_assert_eq(io_listen(io, address, 4, &bound), error);
+    cr_assert_eq(dup(0), next);
+    io_close(io, next);
+}
+
+Test(io_files, a_machine_without_sockets_left_is_reported)
+{
+    forbid(__NR_socket, EMFILE);
+    assert_listen_refused(&(struct io_address){ .host = "127.0.0.1" }, -EMFILE);
+    assert_listen_refused(&(struct io_address){ .host = "innkeep-socket", .local = true }, -EMFILE);
+}
+
+Test(io_files, a_socket_that_cannot_listen_is_reported_and_closed)
+{
+    forbid(__NR_listen, ENOBUFS);
+    assert_listen_refused(&(struct io_address){ .host = "127.0.0.1" }, -ENOBUFS);
+}
+
+Test(io_files, a_socket_without_a_name_is_reported_and_closed)
+{
+    forbid(__NR_getsockname, ENOBUFS);
+    assert_listen_refused(&(struct io_address){ .host = "127.0.0.1" }, -ENOBUFS);
 }
 
 /* ---- Listening on a Unix socket ---------------------------------------------------------------------------------- */
