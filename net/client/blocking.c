@@ -35,6 +35,7 @@ struct inn_connection {
     bool uuid_known;
     uint8_t uuid[16];
     struct inn_key lease_session;
+    bool time_learnt; /* log time was as new as the server's clock at least once */
     uint64_t last_not_after_ns;
     struct inn_error error;
 };
@@ -44,6 +45,7 @@ struct call {
     _Alignas(8) uint8_t item[96];
     uint32_t size;
     uint8_t operation;
+    bool once;          /* one transmission, whatever the options say */
     bool unresolved;    /* a transmission was sent and not answered */
     bool deadline_ours; /* the library chose not_after_ns, and may choose again */
     uint64_t until_ns;  /* local time */
@@ -394,7 +396,7 @@ static int call_run(struct inn_connection *c, struct call *call, struct inn_comp
             return verdict;
         if (state == TRANSMISSION_LOST && session_operation_changes(call->operation))
             call->unresolved = true;
-        if (c->options.retry == 0 || state == TRANSMISSION_WRONG || clock_now() >= call->until_ns)
+        if (c->options.retry == 0 || call->once || state == TRANSMISSION_WRONG || clock_now() >= call->until_ns)
             return call_gave_up(c, call, state);
         pause_before_next(call);
     }
@@ -405,6 +407,7 @@ static void call_begin(struct inn_connection *c, struct call *call, uint8_t oper
     REQUIRE(size <= sizeof call->item);
     call->size = (uint32_t)size;
     call->operation = operation;
+    call->once = false;
     call->unresolved = false;
     call->deadline_ours = false;
     uint64_t timeout_ns = c->options.timeout_ns != 0 ? c->options.timeout_ns : TIMEOUT_DEFAULT_NS;
@@ -431,9 +434,26 @@ static int call_finish(struct inn_connection *c, struct call *call, void *result
 
 /* ---- Mutations ------------------------------------------------------------------------------------------------------------ */
 
-/* The deadline for a mutation that begins now. */
-static uint64_t deadline_default(const struct inn_connection *c)
+/* The answer to hello carries the time of the newest frame, which is old where nobody has asked for anything lately.
+ * Once a connection, a barrier brings the server's clock. Where that fails, call_moves_deadline helps. */
+static void learn_server_time(struct inn_connection *c)
 {
+    if (c->time_learnt)
+        return;
+    struct call call;
+    call_begin(c, &call, OPERATION_BARRIER, sizeof(struct barrier));
+    item_barrier((struct barrier *)(void *)call.item, c->session.hello.shard, true);
+    call.once = true;
+    struct inn_completion answer = { .result = NULL };
+    c->time_learnt = call_run(c, &call, &answer) == INN_OK;
+}
+
+/* The deadline for a mutation that begins now. */
+static uint64_t deadline_of(struct inn_connection *c, const struct inn_mutation *asked)
+{
+    if (asked->not_after_ns != 0)
+        return asked->not_after_ns;
+    learn_server_time(c);
     return inn_server_time(c) + c->options.within_ns;
 }
 
@@ -457,7 +477,8 @@ int inn_property_create(struct inn_connection *connection, const struct inn_prop
                         struct inn_mutation_result *result)
 {
     struct call call = { .operation = OPERATION_PROPERTY_CREATE };
-    item_property_create((struct property_create *)(void *)call.item, request, deadline_default(connection));
+    item_property_create((struct property_create *)(void *)call.item, request,
+                         deadline_of(connection, &request->mutation));
     return call_mutation_finish(connection, &call, &request->mutation, result);
 }
 
@@ -465,7 +486,8 @@ int inn_room_type_create(struct inn_connection *connection, const struct inn_roo
                          struct inn_mutation_result *result)
 {
     struct call call = { .operation = OPERATION_ROOM_TYPE_CREATE };
-    item_room_type_create((struct room_type_create *)(void *)call.item, request, deadline_default(connection));
+    item_room_type_create((struct room_type_create *)(void *)call.item, request,
+                          deadline_of(connection, &request->mutation));
     return call_mutation_finish(connection, &call, &request->mutation, result);
 }
 
@@ -473,7 +495,7 @@ int inn_rooms_set(struct inn_connection *connection, const struct inn_rooms_set_
                   struct inn_mutation_result *result)
 {
     struct call call = { .operation = OPERATION_ROOMS_SET };
-    item_rooms_set((struct rooms_set *)(void *)call.item, request, deadline_default(connection));
+    item_rooms_set((struct rooms_set *)(void *)call.item, request, deadline_of(connection, &request->mutation));
     return call_mutation_finish(connection, &call, &request->mutation, result);
 }
 
@@ -481,7 +503,7 @@ int inn_reserve(struct inn_connection *connection, const struct inn_reserve_requ
                 struct inn_mutation_result *result)
 {
     struct call call = { .operation = OPERATION_RESERVE };
-    item_reserve((struct reserve *)(void *)call.item, request, deadline_default(connection));
+    item_reserve((struct reserve *)(void *)call.item, request, deadline_of(connection, &request->mutation));
     return call_mutation_finish(connection, &call, &request->mutation, result);
 }
 
@@ -489,7 +511,7 @@ static int change(struct inn_connection *c, enum operation operation, const stru
                   struct inn_mutation_result *result)
 {
     struct call call = { .operation = (uint8_t)operation };
-    item_change((struct reservation_change *)(void *)call.item, operation, request, deadline_default(c));
+    item_change((struct reservation_change *)(void *)call.item, operation, request, deadline_of(c, &request->mutation));
     return call_mutation_finish(c, &call, &request->mutation, result);
 }
 

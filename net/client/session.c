@@ -296,7 +296,7 @@ static bool result_is_whole(const struct result_header *result, uint8_t operatio
         return true;
     const struct calendar_result *calendar = (const struct calendar_result *)(const void *)result;
     size_t type_size = sizeof(struct calendar_type) + calendar->nights * sizeof(struct calendar_night);
-    return result->size == sizeof *calendar + calendar->types_count * type_size;
+    return result->size >= sizeof *calendar + calendar->types_count * type_size;
 }
 
 /* The server speaks of the connection itself: it is about to close it. */

@@ -5,7 +5,7 @@
 static json_t *object_begin(const struct answer *answer, const struct inn_result *result)
 {
     json_t *object = json_object();
-    json_put_text(object, "operation", inn_operation_name(answer->operation));
+    json_put_text(object, "command", inn_operation_name(answer->operation));
     json_put_text(object, "status", inn_verdict_name(answer->verdict));
     json_put_i64(object, "status_code", answer->verdict);
     if (answer->verdict != INN_OK)
@@ -69,7 +69,7 @@ void answer_json_mutation(const struct answer *answer, const struct inn_mutation
     json_put_u64(object, "version", result->version);
     put_name_or_null(object, "state", result->state, inn_reservation_state_name(result->state));
     put_name_or_null(object, "limit", result->limit, inn_limit_name(result->limit));
-    put_name_or_null(object, "first_operation", result->operation, inn_operation_name(result->operation));
+    put_name_or_null(object, "operation", result->operation, inn_operation_name(result->operation));
     json_put_time(object, "hold_deadline_ns", result->hold_deadline_ns);
     json_put_u64(object, "token", result->token);
     json_print(object);
@@ -232,7 +232,7 @@ void answer_json_hash_sum(const struct answer *answer, uint32_t shards, const ui
 {
     char hash[HASH_TEXT_SIZE];
     json_t *object = json_object();
-    json_put_text(object, "operation", inn_operation_name(answer->operation));
+    json_put_text(object, "command", inn_operation_name(answer->operation));
     json_put_text(object, "status", inn_verdict_name(answer->verdict));
     json_put_null(object, "shard");
     json_put_u64(object, "shards", shards);

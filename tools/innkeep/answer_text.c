@@ -72,15 +72,18 @@ static void print_subject(const struct answer *answer)
     if (answer->operation == INN_LOOKUP && answer->key != NULL)
         printf(", key %s", inn_key_format(*answer->key, key));
     if (a->resource_text != NULL)
-        printf(", resource %" PRIu64, a->resource);
+        printf(", resource %" PRIu64 " (%s)", a->resource, a->resource_text);
 }
 
 static void print_refused_fence(const struct answer *answer, const struct inn_mutation_result *result)
 {
     const struct fence *fence = &answer->arguments->fence;
-    printf(", resource %" PRIu64 ": token %" PRIu64 ": %s", fence->resource, fence->token,
-           inn_verdict_text(answer->verdict));
-    if (result->token != 0)
+    printf(", resource %" PRIu64 ": token %" PRIu64, fence->resource, fence->token);
+    if (answer->verdict == INN_FENCED)
+        printf(" is older than the newest, %" PRIu64, result->token);
+    else
+        printf(": %s", inn_verdict_text(answer->verdict));
+    if (answer->verdict != INN_FENCED && result->token != 0)
         printf(" (newest token %" PRIu64 ")", result->token);
 }
 
@@ -226,8 +229,9 @@ void answer_print_lookup(const struct answer *answer, const struct inn_lookup_re
     }
     printf("%s: ", inn_reservation_state_name(result->state));
     print_subject(answer);
-    printf(", room type %" PRIu32 ", %s for %u nights, rooms %u, version %" PRIu32, result->room_type,
-           inn_date_format(result->arrival, date), result->nights, result->rooms, result->version);
+    printf(", room type %" PRIu32 ", %s for %u night%s, %u room%s, version %" PRIu32, result->room_type,
+           inn_date_format(result->arrival, date), result->nights, result->nights == 1 ? "" : "s", result->rooms,
+           result->rooms == 1 ? "" : "s", result->version);
     if (result->state == INN_RESERVATION_HELD)
         printf(", until %s", value_time_text(result->hold_deadline_ns, time));
     if (result->external_reference != 0)

@@ -567,6 +567,17 @@ static void read_command(const struct command *command, int argc, char **argv, s
         exit(EXIT_USAGE);
 }
 
+static _Noreturn void no_such_command(int argc, char **argv)
+{
+    const char *groups[] = { "property", "room-type", "rooms", "lease" };
+    bool two_words = false;
+    for (size_t i = 0; i < ARRAY_COUNT(groups) && argc > 0; i++)
+        two_words = two_words || strcmp(argv[0], groups[i]) == 0;
+    fprintf(stderr, "innkeep: \"%s%s%s\" is no command; try `innkeep --help'\n", argc > 0 ? argv[0] : "",
+            two_words && argc > 1 ? " " : "", two_words && argc > 1 ? argv[1] : "");
+    exit(EXIT_USAGE);
+}
+
 command_run *arguments_read(int argc, char **argv, struct arguments *arguments)
 {
     argp_err_exit_status = EXIT_USAGE;
@@ -574,10 +585,8 @@ command_run *arguments_read(int argc, char **argv, struct arguments *arguments)
     int first = read_front(argc, argv, arguments);
     int words = 0;
     const struct command *command = first < argc ? find_command(argc - first, argv + first, &words) : NULL;
-    if (command == NULL) {
-        fprintf(stderr, "innkeep: \"%s\" is no command; try `innkeep --help'\n", first < argc ? argv[first] : "");
-        exit(EXIT_USAGE);
-    }
+    if (command == NULL)
+        no_such_command(argc - first, argv + first);
     /* argp takes the word before the arguments for the program's name in messages and help. */
     char name[64];
     snprintf(name, sizeof name, "innkeep %s", command->name);

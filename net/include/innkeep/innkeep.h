@@ -518,10 +518,11 @@ INN_API uint64_t inn_server_time(const struct inn_connection *connection);
  * */
 INN_API uint64_t inn_last_not_after(const struct inn_connection *connection);
 
-/* The mutations. Each sends its request, waits for the answer and copies it to *result (may be NULL; zeroed where there
- * is none). After a lost connection the same bytes are sent again until the deadline (options.retry); sent twice, it
- * still takes effect at most once. Verdicts: INN_OK, a refusal, INN_UNKNOWN, INN_NO_ANSWER, INN_BAD_ARGUMENT. While an
- * earlier transmission is unresolved, an answer that speaks of one transmission only (INN_OVERLOADED, INN_DISK_FULL,
+/* The mutations. Where the library is to choose the deadline, the first of a connection is preceded by a barrier, for
+ * the server's time. Each sends its request, waits for the answer and copies it to *result (may be NULL; zeroed where
+ * there is none). After a lost connection the same bytes are sent again until the deadline (options.retry); sent twice,
+ * it still takes effect at most once. Verdicts: INN_OK, a refusal, INN_UNKNOWN, INN_NO_ANSWER, INN_BAD_ARGUMENT. While
+ * an earlier transmission is unresolved, an answer that speaks of one transmission only (INN_OVERLOADED, INN_DISK_FULL,
  * INN_SHUTTING_DOWN, INN_LIMIT_REACHED) does not end the call, and INN_UNKNOWN is given in the end. Where the library
  * chose the deadline and INN_TOO_LATE shows that the server's clock is ahead of what was known of it, a first
  * transmission is made once more with a new deadline. */
@@ -633,7 +634,8 @@ struct inn_pipeline_options {
 
 INN_API void inn_pipeline_options_init(struct inn_pipeline_options *options);
 
-/* Connects and says hello; blocks at most connect_timeout_ns. Results and *error as for inn_connect. */
+/* Connects, says hello and asks one barrier for the time; blocks at most connect_timeout_ns. Results and *error as for
+ * inn_connect. */
 INN_API INN_MUST_USE int inn_pipeline_open(struct inn_pipeline **pipeline, const char *address,
                                            const struct inn_pipeline_options *options, struct inn_error *error);
 
