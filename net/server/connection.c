@@ -266,6 +266,7 @@ static void message_end(struct connection *connection)
         return;
     }
     struct held_buffer *buffer = held_peek(connection);
+    REQUIRE(buffer != NULL);
     buffer->used += size;
     if (buffer->used == buffer->size)
         held_pop(connection);
