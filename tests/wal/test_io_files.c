@@ -16,6 +16,7 @@
 #include <sys/mount.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/time.h>
 #include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -75,14 +76,35 @@ Test(io_files, the_clock_never_goes_back_and_counts_nanoseconds)
     cr_assert_gt(io_wall_ns(io), UINT64_C(1700000000) * NS_PER_SECOND);
 }
 
-Test(io_files, entropy_fills_every_byte_and_differs_each_time)
+#define ENTROPY_SIZE (32 * MIB)
+
+static void on_alarm(int number)
 {
-    static uint8_t first[1000]; /* more than getrandom() is sure to give at once */
-    static uint8_t second[1000];
-    cr_assert_eq(io_entropy(io, first, sizeof(first)), 0);
-    cr_assert_eq(io_entropy(io, second, sizeof(second)), 0);
-    cr_assert_neq(memcmp(first, second, 16), 0);
-    cr_assert_neq(memcmp(first + 984, second + 984, 16), 0);
+    (void)number;
+}
+
+/* From here on a signal comes every millisecond: long system calls end early. */
+static void interrupt_often(void)
+{
+    const struct sigaction action = { .sa_handler = on_alarm };
+    const struct itimerval often = { .it_value.tv_usec = 1000, .it_interval.tv_usec = 1000 };
+    cr_assert_eq(sigaction(SIGALRM, &action, NULL), 0);
+    cr_assert_eq(setitimer(ITIMER_REAL, &often, NULL), 0);
+}
+
+Test(io_files, entropy_fills_every_byte_despite_signals_and_differs_each_time)
+{
+    const uint8_t untouched[32] = { 0 };
+    uint8_t *bytes = calloc(1, ENTROPY_SIZE);
+    cr_assert_not_null(bytes);
+    interrupt_often();
+    cr_assert_eq(io_entropy(io, bytes, ENTROPY_SIZE), 0);
+    cr_assert_neq(memcmp(bytes + ENTROPY_SIZE - 32, untouched, 32), 0);
+    cr_assert_neq(memcmp(bytes, untouched, 32), 0);
+    uint8_t again[32];
+    cr_assert_eq(io_entropy(io, again, sizeof(again)), 0);
+    cr_assert_neq(memcmp(bytes, again, sizeof(again)), 0);
+    free(bytes);
 }
 
 /* ---- Files ------------------------------------------------------------------------------------------------------- */
@@ -181,6 +203,15 @@ Test(io_files, a_machine_without_entropy_is_reported)
     uint8_t bytes[16];
     forbid(__NR_getrandom, ENOSYS);
     cr_assert_eq(io_entropy(io, bytes, sizeof(bytes)), -ENOSYS);
+}
+
+Test(io_files, a_sync_that_failed_is_told_and_not_tried_again)
+{
+    int file = file_made("f", "");
+    forbid(__NR_fsync, EIO);
+    cr_assert_eq(io_sync_file(io, file), -EIO);
+    cr_assert_eq(io_sync_directory(io, directory), -EIO);
+    io_close(io, file);
 }
 
 /* ---- Direct I/O -------------------------------------------------------------------------------------------------- */
