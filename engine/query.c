@@ -91,7 +91,7 @@ static size_t calendar_append(const struct engine *engine, uint32_t type, const 
     return sizeof(*head) + result->nights * sizeof(*nights);
 }
 
-/* Cuts what was asked to the nights that the property has. */
+/* Cuts what was asked to the nights that the property has; first_night and nights stay zero where none is left. */
 static void calendar_cut(const struct engine *engine, const struct property *property, const struct calendar *query,
                          struct calendar_result *result)
 {
@@ -101,8 +101,10 @@ static void calendar_cut(const struct engine *engine, const struct property *pro
     if (end > window_end)
         end = window_end;
     result->business_date = property->business_date;
+    if (end <= first)
+        return;
     result->first_night = first;
-    result->nights = end > first ? (uint16_t)(end - first) : 0;
+    result->nights = (uint16_t)(end - first);
 }
 
 /* Fills in as many types as fit, from `type` on; `one` stops behind the first. */
