@@ -35,7 +35,7 @@ void scratch_remove(const char *path)
         cr_assert_eq(errno, ENOENT);
 }
 
-static void file_copy(const char *from, const char *to)
+void scratch_copy_file(const char *from, const char *to)
 {
     static uint8_t bytes[1 << 16];
     int in = open(from, O_RDONLY | O_CLOEXEC);
@@ -69,7 +69,7 @@ void scratch_copy(const char *from, const char *to)
         if (S_ISDIR(status.st_mode))
             scratch_copy(source, target);
         else
-            file_copy(source, target);
+            scratch_copy_file(source, target);
     }
     closedir(directory);
 }

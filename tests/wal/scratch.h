@@ -14,6 +14,8 @@ void scratch_remove(const char *path);
 /* Copies a directory with all that is in it; `to` must not be there. */
 void scratch_copy(const char *from, const char *to);
 
+void scratch_copy_file(const char *from, const char *to);
+
 /* Files as bytes. Each fails the test if it cannot do its work. */
 size_t scratch_read(const char *path, uint64_t offset, void *bytes, size_t size_bytes);
 void scratch_write(const char *path, uint64_t offset, const void *bytes, size_t size_bytes);
