@@ -121,8 +121,10 @@ static json_t *shards_json(const struct reserve_report *report)
         json_t *shard = json_object();
         set_count(shard, "shard", i);
         set_count(shard, "lsn_before", report->before[i].header.lsn);
+        set_count(shard, "reservations_before", report->before[i].reservations_confirmed);
         if (report->after != NULL) {
             set_count(shard, "lsn_after", report->after[i].header.lsn);
+            set_count(shard, "reservations_after", report->after[i].reservations_confirmed);
             set_count(shard, "frames", report->after[i].frames - report->before[i].frames);
             set_count(shard, "log_bytes", report->after[i].log_bytes - report->before[i].log_bytes);
             set_real(shard, "commit_p50_us", (double)report->after[i].commit_p50_ns / (double)NS_PER_US);
