@@ -71,7 +71,10 @@ struct calendar make_calendar(uint32_t type, int32_t first_night, uint16_t night
 struct lease_show make_show(uint64_t resource);
 
 /* Puts a mutation under a token. */
-#define FENCE(command, fence_resource_, fence_token_) \
-    ((command).mutation.fence_resource = (fence_resource_), (command).mutation.fence_token = (fence_token_), (command))
+static inline void fence(struct mutation *mutation, uint64_t resource, uint64_t token)
+{
+    mutation->fence_resource = resource;
+    mutation->fence_token = token;
+}
 
 #endif
