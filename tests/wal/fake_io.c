@@ -49,6 +49,10 @@ static struct {
     char failing_syncs[PATH_MAX_BYTES];
     int32_t failing_syncs_error;
     uint64_t space_max;
+    bool direct_refused;
+    uint64_t changes; /* calls that change something */
+    uint64_t fail_from;
+    int fail_error;
 } world = { .now_ns = NS_PER_SECOND, .space_max = UINT64_MAX };
 
 /* ---- Files ------------------------------------------------------------------------------------------------------------- */
@@ -120,6 +124,12 @@ static void file_put(struct file *file, uint64_t offset, const void *bytes, size
     memcpy(file->bytes + offset, bytes, size_bytes);
 }
 
+static int change_fails(void)
+{
+    world.changes++;
+    return world.fail_from != 0 && world.changes >= world.fail_from ? world.fail_error : 0;
+}
+
 static struct file *file_of(int number)
 {
     cr_assert(number >= 0 && number < OPEN_MAX && world.open[number] != NULL, "a file that is not open: %d", number);
@@ -134,6 +144,11 @@ int io_open(struct io *io, const char *path, unsigned flags)
         return -EEXIST;
     if (!file && !(flags & IO_OPEN_CREATE))
         return -ENOENT;
+    if ((flags & IO_OPEN_DIRECT) && world.direct_refused)
+        return -EINVAL;
+    int failed = file ? 0 : change_fails();
+    if (failed != 0)
+        return failed;
     if (!file && space_used() >= world.space_max)
         return -ENOSPC;
     if (!file)
@@ -170,6 +185,9 @@ int io_write_at(struct io *io, int file, const void *bytes, size_t size_bytes, u
 {
     (void)io;
     struct file *to = file_of(file);
+    int failed = change_fails();
+    if (failed != 0)
+        return failed;
     if (space_for(to, offset, size_bytes) < size_bytes)
         return -ENOSPC;
     file_put(to, offset, bytes, size_bytes);
@@ -180,7 +198,7 @@ int io_sync_file(struct io *io, int file)
 {
     (void)io;
     (void)file_of(file);
-    return 0;
+    return change_fails();
 }
 
 int64_t io_size_of(struct io *io, int file)
@@ -194,15 +212,17 @@ int io_make_directory(struct io *io, const char *path)
     (void)io;
     if (file_find(path))
         return -EEXIST;
-    file_add(path, true);
-    return 0;
+    int failed = change_fails();
+    if (failed == 0)
+        file_add(path, true);
+    return failed;
 }
 
 int io_sync_directory(struct io *io, const char *path)
 {
     (void)io;
     (void)path;
-    return 0;
+    return change_fails();
 }
 
 int io_rename(struct io *io, const char *from, const char *to)
@@ -211,6 +231,9 @@ int io_rename(struct io *io, const char *from, const char *to)
     struct file *file = file_find(from);
     if (!file)
         return -ENOENT;
+    int failed = change_fails();
+    if (failed != 0)
+        return failed;
     struct file *replaced = file_find(to);
     if (replaced)
         replaced->path[0] = '\0';
@@ -225,8 +248,10 @@ int io_unlink(struct io *io, const char *path)
     struct file *file = file_find(path);
     if (!file)
         return -ENOENT;
-    file->path[0] = '\0';
-    return 0;
+    int failed = change_fails();
+    if (failed == 0)
+        file->path[0] = '\0';
+    return failed;
 }
 
 /* A visitor may unlink what it is shown. */
@@ -424,6 +449,20 @@ void fake_io_fail_syncs(const char *path_part, int32_t error)
 void fake_io_limit_space(uint64_t bytes)
 {
     world.space_max = bytes;
+}
+
+void fake_io_refuse_direct(bool refused)
+{
+    world.direct_refused = refused;
+}
+
+uint64_t fake_io_fail_from(uint64_t n, int error)
+{
+    uint64_t before = world.changes;
+    world.changes = 0;
+    world.fail_from = n;
+    world.fail_error = error;
+    return before;
 }
 
 void fake_io_advance(uint64_t ns)

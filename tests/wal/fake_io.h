@@ -33,6 +33,12 @@ void fake_io_fail_syncs(const char *path_part, int32_t error);
 /* Files may hold this many bytes in all; beyond it, writes come back short, and then with -ENOSPC. */
 void fake_io_limit_space(uint64_t bytes);
 
+/* A file system without O_DIRECT. */
+void fake_io_refuse_direct(bool refused);
+/* The n-th next call that changes files or directories fails with `error`, and so does every one after it: the process has in effect
+ * ended there. 0: none does. Returns how many such calls there were since the last call of this. */
+uint64_t fake_io_fail_from(uint64_t n, int error);
+
 void fake_io_advance(uint64_t ns);
 
 /* Bytes of a file, for looking and for damaging; NULL if it is not there. Good until the file grows. */

@@ -5,7 +5,6 @@
 
 #include <criterion/criterion.h>
 #include <errno.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -459,14 +458,6 @@ Test(recovery, a_torn_first_frame_of_a_new_shard_is_discarded_and_segment_one_no
     cr_assert_eq(report.position.next_segment_sequence, 2u);
     discard();
     expect(WAL_CLEAN, 0, "discarded");
-}
-
-Test(recovery, discarding_a_tail_that_is_none_is_a_bug, .signal = SIGABRT)
-{
-    keep_io();
-    struct wal_report report = world_read(&world);
-    int rc = wal_discard_tail(world.io, &world.source, &report);
-    cr_assert_fail("returned %d", rc);
 }
 
 /* ---- Damage ------------------------------------------------------------------------------------------------------------------- */

@@ -1,0 +1,225 @@
+/* Making and recovering on a disk that gives up at every possible moment. */
+#include "tests/wal/fake_io.h"
+#include "tests/wal/world.h"
+
+#include <criterion/criterion.h>
+#include <errno.h>
+#include <signal.h>
+#include <string.h>
+
+#define SEGMENT_SIZE (64 * KIB)
+
+static struct io *io;
+static struct wal_directory directory;
+static char why[512];
+
+static void setup(void)
+{
+    const char *reason = NULL;
+    cr_assert_eq(io_create(&(struct io_options){ .ring_entries = 0 }, &io, &reason), 0);
+}
+
+TestSuite(directory_faults, .init = setup);
+
+static int open_two(void)
+{
+    why[0] = '\0';
+    return wal_directory_open(io, "/data", 2, 2, SEGMENT_SIZE, &directory, why, sizeof(why));
+}
+
+Test(directory_faults, a_full_disk_is_said_in_a_sentence)
+{
+    fake_io_limit_space(SEGMENT_SIZE + 100);
+    cr_assert_eq(open_two(), -ENOSPC);
+    cr_assert_not_null(strstr(why, "too full to make the log in /data/shard-001"), "%s", why);
+    cr_assert_eq(fake_io_count(".tmp"), 0u); /* what was begun does not keep the space */
+    fake_io_limit_space(UINT64_MAX);
+    cr_assert_eq(open_two(), 0, "%s", why);
+    cr_assert(directory.created);
+    wal_directory_close(io, &directory);
+}
+
+Test(directory_faults, a_file_system_without_o_direct_is_refused_and_named)
+{
+    fake_io_refuse_direct(true);
+    cr_assert_eq(open_two(), -EINVAL);
+    cr_assert_not_null(strstr(why, "The file system that holds /data cannot write past the page cache (O_DIRECT)"),
+                       "%s", why);
+    fake_io_refuse_direct(false);
+    cr_assert_eq(open_two(), 0, "%s", why);
+    wal_directory_close(io, &directory);
+    fake_io_refuse_direct(true); /* moved there later */
+    cr_assert_eq(open_two(), -EINVAL);
+}
+
+Test(directory_faults, making_a_directory_can_end_at_any_step_and_is_finished_by_the_next_start)
+{
+    uint64_t steps = 0;
+    for (uint64_t step = 1;; step++) {
+        char path[WAL_PATH_SIZE];
+        memcpy(path, "/data-000", 10);
+        path[7] = (char)('0' + step / 10 % 10);
+        path[8] = (char)('0' + step % 10);
+        (void)fake_io_fail_from(step, -EIO);
+        int rc = wal_directory_open(io, path, 2, 2, SEGMENT_SIZE, &directory, why, sizeof(why));
+        (void)fake_io_fail_from(0, 0);
+        if (rc == 0) {
+            wal_directory_close(io, &directory);
+            steps = step - 1;
+            break;
+        }
+        cr_assert_eq(rc, -EIO);
+        cr_assert_eq(wal_directory_open(io, path, 2, 2, SEGMENT_SIZE, &directory, why, sizeof(why)), 0, "step %llu: %s",
+                     (unsigned long long)step, why);
+        for (uint32_t shard = 0; shard < 2; shard++) {
+            char shard_path[WAL_PATH_SIZE];
+            struct wal_source source = { .directory = wal_shard_path(&directory, shard, shard_path),
+                                         .shard = shard,
+                                         .shards_count = 2,
+                                         .segment_size = SEGMENT_SIZE };
+            memcpy(source.uuid, directory.header.uuid, sizeof(source.uuid));
+            struct wal_report report;
+            cr_assert_eq(wal_read(io, &source, NULL, NULL, &report), 0);
+            cr_assert_eq(report.verdict, WAL_CLEAN, "%s", report.stop_reason);
+        }
+        wal_directory_close(io, &directory);
+    }
+    cr_assert_gt(steps, 20u);
+    io_destroy(io);
+}
+
+/* ---- Discarding ------------------------------------------------------------------------------------------------------------ */
+
+static struct world world;
+
+/* A log of three frames of which the second never reached the disk and nobody was told of any but the first. */
+static struct wal_report make_torn(void)
+{
+    world_init(&world, "/data");
+    world_start(&world);
+    (void)world_commit(&world, 96);
+    size_t size = 0;
+    uint8_t *bytes = fake_io_file("/data/shard-000/0000000000000001.wal", &size);
+    cr_assert_not_null(bytes);
+    for (size_t offset = 3 * WAL_BLOCK_SIZE; offset < 9 * WAL_BLOCK_SIZE; offset++)
+        bytes[offset] = (uint8_t)(offset * 7 + 1);
+    world_stop(&world);
+    struct wal_report report = world_read(&world);
+    cr_assert_eq(report.verdict, WAL_TORN_TAIL);
+    return report;
+}
+
+Test(directory_faults, discarding_can_end_at_any_step_and_is_finished_by_the_next_start)
+{
+    struct wal_report report = make_torn();
+    size_t size = 0;
+    uint8_t *bytes = fake_io_file("/data/shard-000/0000000000000001.wal", &size);
+    static uint8_t before[WORLD_SEGMENT_SIZE];
+    memcpy(before, bytes, sizeof(before));
+    uint64_t step = 1;
+    for (;; step++) {
+        (void)fake_io_fail_from(step, -EIO);
+        int rc = wal_discard_tail(io, &world.source, &report);
+        (void)fake_io_fail_from(0, 0);
+        if (rc == 0)
+            break;
+        cr_assert_eq(rc, -EIO);
+        struct wal_report after = world_read(&world);
+        cr_assert_neq(after.verdict, WAL_DAMAGED, "step %llu: %s", (unsigned long long)step, after.stop_reason);
+        cr_assert_eq(after.frames, 1u);
+        if (after.verdict == WAL_TORN_TAIL)
+            cr_assert_eq(wal_discard_tail(io, &world.source, &after), 0);
+        cr_assert_eq(world_read(&world).verdict, WAL_CLEAN);
+        size_t saved_size = 0;
+        const uint8_t *saved = fake_io_file("/data/shard-000/torn-0000000000000001-00003000.bin", &saved_size);
+        cr_assert_not_null(saved);
+        cr_assert_eq(memcmp(saved, before + 3 * WAL_BLOCK_SIZE, 6 * WAL_BLOCK_SIZE), 0);
+        memcpy(fake_io_file("/data/shard-000/0000000000000001.wal", &size), before, sizeof(before));
+        cr_assert_eq(io_unlink(io, "/data/shard-000/torn-0000000000000001-00003000.bin"), 0);
+    }
+    cr_assert_gt(step, 8u);
+    cr_assert_eq(world_read(&world).verdict, WAL_CLEAN);
+}
+
+Test(directory_faults, discarding_a_tail_that_is_none_is_a_bug, .signal = SIGABRT)
+{
+    world_init(&world, "/data");
+    world_start(&world);
+    world_stop(&world);
+    struct wal_report report = world_read(&world);
+    int rc = wal_discard_tail(io, &world.source, &report);
+    cr_assert_fail("returned %d", rc);
+}
+
+/* ---- Opening the log --------------------------------------------------------------------------------------------------------- */
+
+Test(directory_faults, opening_the_log_can_end_at_any_step_and_the_next_start_goes_on)
+{
+    world_init(&world, "/data");
+    world_start(&world);
+    uint64_t lsn = world_commit(&world, 96);
+    world_stop(&world);
+    uint64_t step = 1;
+    for (;; step++) {
+        struct wal_report report = world_read(&world);
+        cr_assert_neq(report.verdict, WAL_DAMAGED, "%s", report.stop_reason);
+        cr_assert_eq(report.last_lsn, lsn);
+        const char *reason = NULL;
+        struct wal *wal = NULL;
+        cr_assert_eq(io_adopt(io), 0);
+        (void)fake_io_fail_from(step, -EIO);
+        int rc = wal_open(io, &world.options, &report.position, &wal, &reason);
+        (void)fake_io_fail_from(0, 0);
+        if (rc == 0)
+            wal_close(wal);
+        io_destroy(io);
+        if (rc == 0)
+            break;
+        cr_assert_eq(rc, -EIO);
+        cr_assert_not_null(reason);
+    }
+    cr_assert_gt(step, 4u);
+    world_start(&world);
+    cr_assert_eq(world_commit(&world, 96), lsn + 1);
+    world_stop(&world);
+    cr_assert_eq(world_read(&world).verdict, WAL_CLEAN);
+}
+
+Test(directory_faults, a_new_shard_without_its_first_segment_cannot_be_opened)
+{
+    world_init(&world, "/data");
+    world_start(&world);
+    world_stop(&world);
+    cr_assert_eq(io_unlink(io, "/data/shard-000/0000000000000001.wal"), 0);
+    struct wal_position position = { .next_index = 1, .next_lsn = 1, .next_segment_sequence = 1 };
+    const char *reason = NULL;
+    struct wal *wal = NULL;
+    cr_assert_eq(io_adopt(io), 0);
+    cr_assert_eq(wal_open(io, &world.options, &position, &wal, &reason), -ENOENT);
+    cr_assert_not_null(strstr(reason, "segment 1"));
+    io_destroy(io);
+}
+
+Test(directory_faults, options_outside_their_bounds_are_refused)
+{
+    world_init(&world, "/data");
+    world_start(&world);
+    world_stop(&world);
+    struct wal_position position = { .next_index = 1, .next_lsn = 1, .next_segment_sequence = 1 };
+    struct wal_options good = world.options;
+    struct wal_options wrong[8] = { good, good, good, good, good, good, good, good };
+    wrong[0].depth_max = 0;
+    wrong[1].depth_max = WAL_DEPTH_MAX + 1;
+    wrong[2].ready_min = 1;
+    wrong[3].frame_size_max = 100;
+    wrong[4].frame_size_max = WAL_FRAME_SIZE_MAX + WAL_BLOCK_SIZE;
+    wrong[5].segment_size = WAL_BLOCK_SIZE;
+    wrong[6].shard = good.shards_count;
+    wrong[7].frame_size_max = 5000;
+    for (size_t i = 0; i < ARRAY_COUNT(wrong); i++) {
+        const char *reason = NULL;
+        struct wal *wal = NULL;
+        cr_assert_eq(wal_open(io, &wrong[i], &position, &wal, &reason), -EINVAL, "%zu", i);
+        cr_assert_not_null(reason);
+    }
+}
