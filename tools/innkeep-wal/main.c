@@ -79,7 +79,7 @@ struct arguments {
     size_t keys_count;
 };
 
-/* A whole decimal number, nothing around it. */
+/* The decimal number that `text` begins with; *end is what follows it. False, and both untouched or useless, where there is none. */
 static bool number_parse(const char *text, const char **end, uint64_t *value)
 {
     char *stop;
@@ -94,8 +94,8 @@ static bool number_parse(const char *text, const char **end, uint64_t *value)
 
 static uint64_t number_argument(struct argp_state *state, const char *text, uint64_t max, const char *option)
 {
-    const char *end;
-    uint64_t value;
+    const char *end = text;
+    uint64_t value = 0;
     if (!number_parse(text, &end, &value) || *end != '\0' || value > max)
         argp_error(state, "%s: \"%s\" is no number that fits", option, text);
     return value;
@@ -104,8 +104,8 @@ static uint64_t number_argument(struct argp_state *state, const char *text, uint
 static void to_lsn_argument(struct argp_state *state, struct arguments *arguments, const char *text)
 {
     const char *at = text;
-    uint64_t first;
-    uint64_t lsn;
+    uint64_t first = 0;
+    uint64_t lsn = 0;
     arguments->bare_lsn = strchr(text, ':') == NULL;
     if (arguments->bare_lsn) {
         arguments->tool.to_lsn[0] = number_argument(state, text, NEVER_NS - 1, "--to-lsn");
