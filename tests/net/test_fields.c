@@ -3,6 +3,9 @@
 
 #include "tests/net/text_file.h"
 
+#include <criterion/criterion.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 Test(fields, the_fields_of_every_struct_cover_it_without_a_gap)
