@@ -12,6 +12,7 @@
 #include "tests/model/random_commands.h"
 
 #include <argp.h>
+#include <errno.h>
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
@@ -56,8 +57,8 @@ static void print_place(const struct run *run)
 {
     printf("MISMATCH at seed %" PRIu64 ", command %" PRIu64 ", LSN %" PRIu64 ", log time %" PRIu64 "\n", run->seed,
            run->random.commands_count, run->random.last_lsn, run->random.log_time_ns);
-    printf("rerun: engine_against_model --seeds 1 --first-seed %" PRIu64 " --commands %" PRIu64 " --trace\n", run->seed,
-           run->options->commands);
+    printf("rerun: %s --seeds 1 --first-seed %" PRIu64 " --commands %" PRIu64 " --trace\n", program_invocation_name,
+           run->seed, run->options->commands);
 }
 
 _Noreturn static void stop_at_values(const struct run *run, const char *what, uint64_t engine, uint64_t model)
@@ -323,7 +324,7 @@ static void run_frame(struct run *run)
 
 static uint64_t commands_of(const struct run *run)
 {
-    uint64_t flood_min = 5800;
+    uint64_t flood_min = 6800;
     return run->random.flood && run->options->commands < flood_min ? flood_min : run->options->commands;
 }
 

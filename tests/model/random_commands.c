@@ -7,7 +7,7 @@
 #include <string.h>
 
 #define UNIT_NS NS_PER_MINUTE
-#define FLOOD_OBJECTS 5000
+#define FLOOD_OBJECTS 6000
 #define FLOOD_WAIT_UNITS 10
 
 /* ---- Chance -------------------------------------------------------------------------------------------------------- */
@@ -104,6 +104,17 @@ static void draw_limits(struct random_commands *random)
     };
 }
 
+/* For a few seeds, spans that reach the end of what is counted. */
+static void draw_endless_limits(struct random_commands *random)
+{
+    if (random_chance(random, 4)) {
+        random->limits.deadline_ahead_max_ns = UINT64_MAX - random_below(random, 2);
+    }
+    if (random_chance(random, 4)) {
+        random->limits.keep_ended_ns = UINT64_MAX - random_below(random, 2);
+    }
+}
+
 static void draw_habits(struct random_commands *random)
 {
     random->properties = random_small(random, random->limits.properties_max < 4 ? random->limits.properties_max : 4);
@@ -161,6 +172,7 @@ static void draw_flood(struct random_commands *random)
     random->limits.outcomes_max = FLOOD_OBJECTS;
     random->limits.leases_max = FLOOD_OBJECTS;
     random->limits.deadline_ahead_max_ns = 2 * FLOOD_WAIT_UNITS * UNIT_NS;
+    random->limits.keep_ended_ns = FLOOD_WAIT_UNITS * UNIT_NS;
     random->limits.horizon_nights = 3;
     memset(random->weights, 0, sizeof random->weights);
     random->weights[OPERATION_RESERVE] = 60;
@@ -186,6 +198,7 @@ void random_commands_init(struct random_commands *random, uint64_t seed)
     memset(random, 0, sizeof *random);
     random->prng = seed * UINT64_C(0xd1342543de82ef95) + 1;
     draw_limits(random);
+    draw_endless_limits(random);
     draw_weights(random);
     draw_habits(random);
     random->base_date = draw_base_date(random);
@@ -209,16 +222,16 @@ static uint64_t flood_units(struct random_commands *random)
         random->frames_since_jump = 0;
         return 0;
     }
-    random->retry_percent = 30;
+    random->retry_percent = 20;
     random->fence_percent = 30;
-    random->frame_records = 40;
+    random->frame_records = random->frames_since_jump == 1 ? 600 : 40;
     random->weights[OPERATION_CONFIRM] = 60;
     random->weights[OPERATION_RELEASE] = 20;
     random->weights[OPERATION_CANCEL] = 20;
     random->weights[OPERATION_LEASE_RENEW] = 60;
     random->weights[OPERATION_LEASE_RELEASE] = 20;
     if (random->frames_since_jump == 1) {
-        return FLOOD_WAIT_UNITS + 5;
+        return random_chance(random, 50) ? FLOOD_WAIT_UNITS : FLOOD_WAIT_UNITS + 5;
     }
     return random->frames_since_jump % 8 == 7 ? 61 : 0;
 }
@@ -265,8 +278,10 @@ void random_grow(struct random_commands *random)
     limits->reservations_max = grown(random, limits->reservations_max);
     limits->outcomes_max = grown(random, limits->outcomes_max);
     limits->leases_max = grown(random, limits->leases_max);
-    limits->deadline_ahead_max_ns += random_chance(random, 50) ? 0 : random_span_ns(random, 2);
-    limits->keep_ended_ns += random_chance(random, 50) ? 0 : random_span_ns(random, 2);
+    uint64_t further_ns = random_chance(random, 50) ? 0 : random_span_ns(random, 2);
+    uint64_t longer_ns = random_chance(random, 50) ? 0 : random_span_ns(random, 2);
+    limits->deadline_ahead_max_ns = add_saturating(limits->deadline_ahead_max_ns, further_ns);
+    limits->keep_ended_ns = add_saturating(limits->keep_ended_ns, longer_ns);
 }
 
 uint64_t random_next_lsn(struct random_commands *random)
@@ -331,6 +346,7 @@ static uint64_t draw_not_after_ns(struct random_commands *random)
         return random_chance(random, 50) ? edge : add_saturating(edge, 1);
     }
     uint64_t ahead_max_ns = random->limits.deadline_ahead_max_ns;
+    ahead_max_ns -= ahead_max_ns == UINT64_MAX;
     uint64_t ahead_ns = random_span_ns(random, random_below(random, (uint64_t)random->wait_units + 1));
     return add_saturating(random->log_time_ns, ahead_ns % (ahead_max_ns + 1) + (random->log_time_ns == 0));
 }
@@ -471,7 +487,8 @@ static const struct random_made *draw_made(struct random_commands *random)
         return NULL;
     }
     size_t stored = random->made_count < RANDOM_MADE_MAX ? random->made_count : RANDOM_MADE_MAX;
-    size_t back = random_below(random, random_chance(random, 75) && stored > 2 ? 2 : stored);
+    size_t newest = random->flood || stored < 16 ? stored : 16;
+    size_t back = random_below(random, !random->flood && newest > 2 && random_chance(random, 75) ? 2 : newest);
     return &random->made[(random->made_count - 1 - back) % RANDOM_MADE_MAX];
 }
 
@@ -695,7 +712,7 @@ uint64_t random_record(struct random_commands *random, bool first_of_frame, unio
     if (!drawn) {
         draw_logged(random, draw_kind(random), record);
     }
-    if (first_of_frame && random_chance(random, 5)) {
+    if (first_of_frame && random_chance(random, random->flood && random->frames_since_jump > 1 ? 40 : 5)) {
         draw_logged(random, OPERATION_RECOVERED, record);
     }
     random->commands_count++;
@@ -758,7 +775,9 @@ void random_query(struct random_commands *random, union random_item *query)
     } else if (query->header.kind == OPERATION_CALENDAR) {
         draw_calendar(random, &query->calendar);
     } else {
-        query->header.property = draw_property(random);
-        query->lease_show.resource = draw_resource(random);
+        const struct random_grant *grant = draw_grant(random, 0);
+        bool known = grant != NULL && random_chance(random, 70);
+        query->header.property = known ? grant->property : draw_property(random);
+        query->lease_show.resource = known ? grant->resource : draw_resource(random);
     }
 }

@@ -33,7 +33,7 @@ union random_item {
 
 #define RANDOM_HISTORY_MAX 256
 #define RANDOM_TOKENS_MAX 64
-#define RANDOM_MADE_MAX 16
+#define RANDOM_MADE_MAX 64
 
 struct random_grant {
     uint64_t property;
