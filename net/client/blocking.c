@@ -347,15 +347,17 @@ static bool call_moves_deadline(struct inn_connection *c, struct call *call, int
     return true;
 }
 
-static void pause_before_next(struct call *call)
+/* False once the time is up. */
+static bool pause_before_next(struct call *call)
 {
     uint64_t now = clock_now();
     if (now >= call->until_ns)
-        return;
+        return false;
     uint64_t pause_ns = min_u64(call->pause_ns, call->until_ns - now);
     struct timespec t = { .tv_sec = (time_t)(pause_ns / NS_PER_SECOND), .tv_nsec = (long)(pause_ns % NS_PER_SECOND) };
     (void)nanosleep(&t, NULL);
     call->pause_ns = min_u64(call->pause_ns * 2, PAUSE_MAX_NS);
+    return clock_now() < call->until_ns;
 }
 
 static int call_gave_up(struct inn_connection *c, const struct call *call, enum transmission last)
@@ -396,9 +398,8 @@ static int call_run(struct inn_connection *c, struct call *call, struct inn_comp
             return verdict;
         if (state == TRANSMISSION_LOST && session_operation_changes(call->operation))
             call->unresolved = true;
-        if (c->options.retry == 0 || call->once || state == TRANSMISSION_WRONG || clock_now() >= call->until_ns)
+        if (c->options.retry == 0 || call->once || state == TRANSMISSION_WRONG || !pause_before_next(call))
             return call_gave_up(c, call, state);
-        pause_before_next(call);
     }
 }
 
