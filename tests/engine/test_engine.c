@@ -101,13 +101,13 @@ Test(engine, nothing_is_written_behind_the_block)
     /* The block ends where the allocation ends; the address sanitizer watches it while every table is filled. */
     struct engine_limits limits = { 1, 1, 1, 2, 2, 1, NS_PER_HOUR, NS_PER_HOUR };
     struct world *world = world_with_rooms(&limits, 5);
-    for (uint64_t key = 11; key <= 14; key++) {
-        struct reserve reserve = make_reserve(world, key, NIGHT_0 + 1, 1);
-        world_mutate(world, &reserve);
-    }
     for (uint64_t key = 1; key <= 4; key++) {
         struct reserve reserve = make_hold(world, key, NIGHT_0, 1, NS_PER_MINUTE);
         world_mutate(world, &reserve);
+    }
+    for (uint64_t key = 11; key <= 14; key++) {
+        struct reservation_change refused = make_change(world, OPERATION_CANCEL, key, 1);
+        world_mutate(world, &refused);
     }
     struct lease_acquire acquire = make_acquire(1, 1, 1);
     world_lease(world, &acquire);
