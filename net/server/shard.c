@@ -10,6 +10,7 @@
 #define TICK_INTERVAL_NS (10 * NS_PER_MS)
 #define HELD_UP_RETRY_NS (10 * NS_PER_MS)
 #define DRAIN_CHECK_NS (20 * NS_PER_MS)
+#define FINISH_STEP_NS (10 * NS_PER_MS)
 #define LATENCY_CHANGE_PARTS 16 /* a p99 that moved by less than 1/16 is not logged again */
 #define LATENCY_P99 990
 
@@ -323,7 +324,7 @@ static uint64_t boot_time_of(const struct shard *shard, uint64_t log_time_ns)
 static uint64_t wait_until(struct shard *shard)
 {
     struct wal_state wal = wal_state_of(shard->wal);
-    uint64_t until = shard->next_second_ns;
+    uint64_t until = earlier(shard->next_second_ns, wal_tend_due_ns(shard->wal));
     if (wal.in_flight == 0) {
         uint64_t tick_ns = boot_time_of(shard, engine_next_deadline(shard->machine.engine));
         until = earlier(until, tick_ns > shard->next_tick_ns ? tick_ns : shard->next_tick_ns);
@@ -384,28 +385,36 @@ void shard_drain(struct shard *shard)
         acceptor_stop(shard->acceptor);
 }
 
+/* One step of the last act: applies what became durable, seals what is left to be sealed. True if nothing is left. */
+static bool finish_step(struct shard *shard)
+{
+    struct wal_state wal = wal_state_of(shard->wal);
+    bool records = wal.open_records > 0;
+    if (wal.in_flight == 0 && !records && !wal.evidence_missing)
+        return true;
+    bool due = records || wal.in_flight == 0;
+    if (due && wal_may_seal(shard->wal)) {
+        uint64_t clock = shard_log_clock(shard);
+        wal_seal(shard->wal, clock > wal.last_time_ns ? clock : wal.last_time_ns, ENGINE_LEVEL, false);
+        return false;
+    }
+    /* Without space there is no evidence for the last acknowledgement, and nothing else is lost. */
+    return wal.in_flight == 0 && !records && wal_space(shard->wal) != WAL_SPACE_AMPLE;
+}
+
 int shard_finish(struct shard *shard)
 {
     REQUIRE(shard->quiet);
-    int error = 0;
     for (;;) {
-        struct wal_state wal = wal_state_of(shard->wal);
         shard->now_ns = io_now_ns(shard->io);
-        error = shard_apply(shard);
+        int error = shard_apply(shard);
         if (error == 0)
             error = wal_error(shard->wal);
-        if (error != 0 || (wal.in_flight == 0 && wal.open_records == 0 && !wal.evidence_missing))
-            break;
-        bool needed = wal.open_records > 0 || (wal.in_flight == 0 && wal.evidence_missing);
-        if (needed && wal_may_seal(shard->wal)) {
-            uint64_t clock = shard_log_clock(shard);
-            wal_seal(shard->wal, clock > wal.last_time_ns ? clock : wal.last_time_ns, ENGINE_LEVEL, false);
-        } else if (wal.in_flight == 0) {
-            break; /* no space for the evidence: nothing is lost by that, the next start may call the tail torn */
-        }
-        error = io_run(shard->io, NEVER_NS);
+        if (error != 0 || finish_step(shard))
+            return error;
+        wal_tend(shard->wal);
+        error = io_run(shard->io, shard->now_ns + FINISH_STEP_NS);
         if (error != 0)
-            break;
+            return error;
     }
-    return error;
 }
