@@ -101,10 +101,9 @@ int inn_pump(struct inn_pipeline *pipeline, int timeout_ms)
     if (session_has_next(&pipeline->session))
         return INN_OK;
     /* An answer is often there already: a receive that finds it costs one system call, a wait before it two. */
-    size_t received_before = pipeline->session.receive_end;
     if (inn_on_readable(pipeline) != INN_OK)
         return INN_CLOSED;
-    if (timeout_ms == 0 || pipeline->session.receive_end != received_before)
+    if (timeout_ms == 0 || session_has_next(&pipeline->session))
         return INN_OK;
     uint64_t timeout_ns = timeout_ms < 0 ? UINT64_MAX : (uint64_t)timeout_ms * NS_PER_MS;
     transport_wait(pipeline->fd, inn_want_write(pipeline), timeout_ns);
