@@ -53,6 +53,9 @@ static struct {
     uint64_t changes; /* calls that change something */
     uint64_t fail_from;
     int fail_error;
+    uint64_t looks;
+    uint64_t fail_looks_from;
+    int fail_looks_error;
 } world = { .now_ns = NS_PER_SECOND, .space_max = UINT64_MAX };
 
 /* ---- Files ------------------------------------------------------------------------------------------------------------- */
@@ -130,6 +133,12 @@ static int change_fails(void)
     return world.fail_from != 0 && world.changes >= world.fail_from ? world.fail_error : 0;
 }
 
+static int look_fails(void)
+{
+    world.looks++;
+    return world.fail_looks_from != 0 && world.looks >= world.fail_looks_from ? world.fail_looks_error : 0;
+}
+
 static struct file *file_of(int number)
 {
     cr_assert(number >= 0 && number < OPEN_MAX && world.open[number] != NULL, "a file that is not open: %d", number);
@@ -146,7 +155,7 @@ int io_open(struct io *io, const char *path, unsigned flags)
         return -ENOENT;
     if ((flags & IO_OPEN_DIRECT) && world.direct_refused)
         return -EINVAL;
-    int failed = file ? 0 : change_fails();
+    int failed = file ? look_fails() : change_fails();
     if (failed != 0)
         return failed;
     if (!file && space_used() >= world.space_max)
@@ -173,6 +182,9 @@ ssize_t io_read_at(struct io *io, int file, void *bytes, size_t size_bytes, uint
 {
     (void)io;
     const struct file *from = file_of(file);
+    int failed = look_fails();
+    if (failed != 0)
+        return failed;
     if (offset >= from->size)
         return 0;
     size_t left = from->size - (size_t)offset;
@@ -204,7 +216,8 @@ int io_sync_file(struct io *io, int file)
 int64_t io_size_of(struct io *io, int file)
 {
     (void)io;
-    return (int64_t)file_of(file)->size;
+    int failed = look_fails();
+    return failed != 0 ? failed : (int64_t)file_of(file)->size;
 }
 
 int io_make_directory(struct io *io, const char *path)
@@ -260,6 +273,9 @@ int io_list(struct io *io, const char *path, int (*visit)(void *context, const c
     (void)io;
     if (!file_find(path))
         return -ENOENT;
+    int failed = look_fails();
+    if (failed != 0)
+        return failed;
     size_t length = strlen(path);
     for (size_t i = 0; i < FILES_MAX; i++) {
         const char *found = world.files[i].path;
@@ -465,6 +481,13 @@ uint64_t fake_io_fail_from(uint64_t n, int error)
     return before;
 }
 
+void fake_io_fail_looks_from(uint64_t n, int error)
+{
+    world.looks = 0;
+    world.fail_looks_from = n;
+    world.fail_looks_error = error;
+}
+
 void fake_io_advance(uint64_t ns)
 {
     world.now_ns += ns;
@@ -477,6 +500,13 @@ uint8_t *fake_io_file(const char *path, size_t *size_bytes)
         return NULL;
     *size_bytes = file->size;
     return file->bytes;
+}
+
+void fake_io_cut(const char *path, size_t size_bytes)
+{
+    struct file *file = file_find(path);
+    cr_assert(file && file->size >= size_bytes);
+    file->size = size_bytes;
 }
 
 size_t fake_io_count(const char *suffix)

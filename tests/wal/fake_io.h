@@ -39,10 +39,15 @@ void fake_io_refuse_direct(bool refused);
  * ended there. 0: none does. Returns how many such calls there were since the last call of this. */
 uint64_t fake_io_fail_from(uint64_t n, int error);
 
+/* The same for calls that look: opening what is there, reading, asking for a size, listing. */
+void fake_io_fail_looks_from(uint64_t n, int error);
+
 void fake_io_advance(uint64_t ns);
 
 /* Bytes of a file, for looking and for damaging; NULL if it is not there. Good until the file grows. */
 uint8_t *fake_io_file(const char *path, size_t *size_bytes);
+/* Cuts a file short. */
+void fake_io_cut(const char *path, size_t size_bytes);
 /* How many files there are whose path ends so. */
 size_t fake_io_count(const char *suffix);
 

@@ -223,3 +223,129 @@ Test(directory_faults, options_outside_their_bounds_are_refused)
         cr_assert_not_null(reason);
     }
 }
+
+/* ---- A disk that cannot be read ------------------------------------------------------------------------------------------------ */
+
+Test(directory_faults, a_log_that_cannot_be_read_is_an_error_at_every_step_and_never_a_shorter_log)
+{
+    struct wal_report report = make_torn();
+    uint64_t step = 1;
+    for (;; step++) {
+        struct wal_report read;
+        fake_io_fail_looks_from(step, -EIO);
+        int rc = wal_read(io, &world.source, NULL, NULL, &read);
+        fake_io_fail_looks_from(0, 0);
+        if (rc == 0)
+            break;
+        cr_assert_eq(rc, -EIO);
+        cr_assert_not_null(strstr(read.stop_path, "/data/shard-000"), "%s", read.stop_path);
+        cr_assert_not_null(read.stop_reason);
+    }
+    cr_assert_gt(step, 6u);
+    for (step = 1;; step++) {
+        fake_io_fail_looks_from(step, -EIO);
+        int rc = wal_discard_tail(io, &world.source, &report);
+        fake_io_fail_looks_from(0, 0);
+        if (rc == 0)
+            break;
+        cr_assert_eq(rc, -EIO);
+        cr_assert_neq(world_read(&world).verdict, WAL_DAMAGED);
+    }
+    cr_assert_gt(step, 6u);
+    cr_assert_eq(world_read(&world).verdict, WAL_CLEAN);
+}
+
+Test(directory_faults, a_directory_that_cannot_be_read_is_an_error_at_every_step)
+{
+    cr_assert_eq(open_two(), 0, "%s", why);
+    wal_directory_close(io, &directory);
+    uint64_t step = 1;
+    for (;; step++) {
+        fake_io_fail_looks_from(step, -EIO);
+        int rc = open_two();
+        fake_io_fail_looks_from(0, 0);
+        if (rc == 0)
+            break;
+        cr_assert_eq(rc, -EIO);
+        cr_assert_eq(why[strlen(why) - 1], '.', "%s", why);
+        cr_assert_eq(directory.lock_file, -1);
+    }
+    cr_assert_gt(step, 5u);
+    wal_directory_close(io, &directory);
+    io_destroy(io); /* nothing stays open */
+}
+
+Test(directory_faults, a_log_whose_directory_cannot_be_read_is_not_opened)
+{
+    world_init(&world, "/data");
+    world_start(&world);
+    for (int turn = 0; turn < 20; turn++)
+        world_turn(&world); /* leaves ready segments to look at */
+    world_stop(&world);
+    struct wal_report report = world_read(&world);
+    uint64_t step = 1;
+    for (;; step++) {
+        const char *reason = NULL;
+        struct wal *wal = NULL;
+        cr_assert_eq(io_adopt(io), 0);
+        fake_io_fail_looks_from(step, -EIO);
+        int rc = wal_open(io, &world.options, &report.position, &wal, &reason);
+        fake_io_fail_looks_from(0, 0);
+        if (rc == 0)
+            wal_close(wal);
+        io_destroy(io);
+        if (rc == 0)
+            break;
+        cr_assert_eq(rc, -EIO);
+        cr_assert_not_null(reason);
+    }
+    cr_assert_gt(step, 2u);
+}
+
+/* Another shard's segment 1 in place of this one's, before the first frame. */
+Test(directory_faults, a_new_shard_with_another_shards_first_segment_is_refused)
+{
+    cr_assert_eq(open_two(), 0, "%s", why);
+    size_t size = 0;
+    uint8_t *first = fake_io_file("/data/shard-000/0000000000000001.wal", &size);
+    const uint8_t *second = fake_io_file("/data/shard-001/0000000000000001.wal", &size);
+    memcpy(first, second, size);
+    struct wal_source source = { .directory = "/data/shard-000", .shards_count = 2 };
+    memcpy(source.uuid, directory.header.uuid, sizeof(source.uuid));
+    struct wal_report report;
+    cr_assert_eq(wal_read(io, &source, NULL, NULL, &report), 0);
+    cr_assert_eq(report.verdict, WAL_DAMAGED);
+    cr_assert_not_null(strstr(report.stop_reason, "another shard"), "%s", report.stop_reason);
+    struct wal_options options = { .directory = "/data/shard-000",
+                                   .shards_count = 2,
+                                   .segment_size = SEGMENT_SIZE,
+                                   .frame_size_max = 8192,
+                                   .depth_max = 1,
+                                   .ready_min = 2 };
+    memcpy(options.uuid, directory.header.uuid, sizeof(options.uuid));
+    struct wal_position position = { .next_index = 1, .next_lsn = 1, .next_segment_sequence = 1 };
+    const char *reason = NULL;
+    struct wal *wal = NULL;
+    cr_assert_eq(io_adopt(io), 0);
+    cr_assert_eq(wal_open(io, &options, &position, &wal, &reason), -EBADMSG);
+    cr_assert_not_null(strstr(reason, "not this shard's"), "%s", reason);
+    wal_directory_close(io, &directory);
+    io_destroy(io);
+}
+
+Test(directory_faults, without_meta_the_segments_headers_say_how_large_they_are)
+{
+    world_init(&world, "/data");
+    world_start(&world);
+    (void)world_commit(&world, 96);
+    world_stop(&world);
+    struct wal_source source = world.source;
+    source.segment_size = 0;
+    struct wal_report report;
+    cr_assert_eq(wal_read(io, &source, NULL, NULL, &report), 0);
+    cr_assert_eq(report.verdict, WAL_CLEAN);
+    fake_io_cut("/data/shard-000/0000000000000001.wal", WORLD_SEGMENT_SIZE - WAL_BLOCK_SIZE);
+    cr_assert_eq(wal_read(io, &source, NULL, NULL, &report), 0);
+    cr_assert_eq(report.verdict, WAL_DAMAGED);
+    cr_assert_not_null(strstr(report.stop_reason, "shorter"), "%s", report.stop_reason);
+}

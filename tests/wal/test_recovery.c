@@ -366,6 +366,20 @@ Test(recovery, a_torn_tail_is_reported_with_what_it_drops)
     cr_assert_eq(report.position.next_segment_sequence, 5u);
 }
 
+Test(recovery, a_torn_segment_header_is_a_torn_tail)
+{
+    make_log();
+    forge_blank(&world, 4);
+    scratch_write(segment_path(4), 0, "IKEEPSEG and then the power went", 32);
+    expect(WAL_TORN_TAIL, LOG_FRAMES, "half a header");
+    cr_assert_eq(world_read(&world).dropped_bytes, (uint64_t)WAL_SEGMENT_DATA_OFFSET);
+    discard();
+    expect(WAL_CLEAN, LOG_FRAMES, "discarded");
+    struct wal_segment_header header = forge_header(&forge, 4);
+    scratch_write(segment_path(4), 0, &header, sizeof(header));
+    expect(WAL_CLEAN, LOG_FRAMES, "one whole copy is a header");
+}
+
 Test(recovery, a_discarded_tail_is_saved_and_a_second_start_reads_a_clean_log)
 {
     make_torn_log();
@@ -651,6 +665,7 @@ Test(recovery, a_misdirected_or_unchained_frame_is_not_read)
         { .records = 1, .record_size = 96, .index = LOG_FRAMES + 2 },
         { .records = 1, .record_size = 96, .other_history = true },
         { .records = 1, .record_size = 96, .salt_sequence = 7 },
+        { .records = 1, .record_size = 96, .salt_sequence = 2 }, /* of an earlier segment, but not of its time */
     };
     for (size_t i = 0; i < ARRAY_COUNT(wrong); i++) {
         forge = before;
