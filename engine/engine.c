@@ -153,7 +153,7 @@ void engine_prefetch(const struct engine *engine, const struct record_header *re
     hash_index_prefetch(&engine->keys, key_name_hash(name, engine->hash_seed));
     if (record->kind == OPERATION_RESERVE) {
         const struct reserve *reserve = (const struct reserve *)(const void *)record;
-        room_type_prefetch(&engine->inventory, record->property, reserve->lines[0].room_type);
+        inventory_prefetch(&engine->inventory, record->property, reserve);
     } else if (record->kind > OPERATION_RESERVE) {
         name.key = ((const struct reservation_change *)(const void *)record)->reservation;
         hash_index_prefetch(&engine->keys, key_name_hash(name, engine->hash_seed));

@@ -25,11 +25,6 @@ uint32_t room_type_find(const struct inventory *inventory, uint64_t property_num
     }
 }
 
-void room_type_prefetch(const struct inventory *inventory, uint64_t property_number, uint32_t number)
-{
-    hash_index_prefetch(&inventory->type_index, room_type_hash(inventory, property_number, number));
-}
-
 void room_type_index(struct inventory *inventory, uint32_t index)
 {
     REQUIRE(index != 0);
@@ -113,6 +108,17 @@ static struct night *night_walk_next(struct night_walk *walk)
     struct night *night = &walk->ring[walk->slot];
     walk->slot = walk->slot + 1 == walk->ring_nights ? 0 : walk->slot + 1;
     return night;
+}
+
+/* The type itself is looked up, not prefetched: types and their index are small and usually in the cache; the cells never are. */
+void inventory_prefetch(const struct inventory *inventory, uint64_t property_number, const struct reserve *reserve)
+{
+    uint32_t type = room_type_find(inventory, property_number, reserve->lines[0].room_type);
+    if (type == 0)
+        return;
+    const struct night *ring = inventory_ring(inventory, type);
+    __builtin_prefetch(&ring[ring_slot(inventory, reserve->arrival)], 1);
+    __builtin_prefetch(&ring[ring_slot(inventory, reserve->arrival + (int32_t)reserve->nights - 1)], 1);
 }
 
 int32_t inventory_first_short(const struct inventory *inventory, struct stay stay, uint16_t rooms)
