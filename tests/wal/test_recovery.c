@@ -594,6 +594,17 @@ Test(recovery, swapped_segments_are_damage)
     cr_assert_neq(world_read(&world).evidence_index, 0u);
 }
 
+Test(recovery, a_renamed_segment_is_damage_even_where_nothing_else_proves_it)
+{
+    make_log();
+    char fourth[WAL_PATH_SIZE];
+    world_segment_path(&world, 4, fourth);
+    cr_assert_eq(rename(segment_path(3), fourth), 0);
+    expect_damage("name and header disagree", 11);
+    scratch_zero(fourth, WAL_SEGMENT_DATA_OFFSET, WORLD_SEGMENT_SIZE - WAL_SEGMENT_DATA_OFFSET);
+    expect_damage("name and header disagree", 11);
+}
+
 static void append_foreign(struct wal_segment_header header)
 {
     wal_segment_header_seal(&header);
