@@ -3,7 +3,7 @@
 
     INNKEEP_WAL=build/dev/bin/innkeep-wal SMALL_LOG=build/dev/bin/small_log wal_tool_test.py
 
-SEED=number reruns the randomised test that printed it.
+INNKEEP_SEED=number reruns the randomised test that printed it.
 """
 import csv
 import json
@@ -383,8 +383,8 @@ class ALogThatSuffered(OnASmallLog):
         self.assertIn("shard", done.stdout + done.stderr)
 
     def test_flipped_bits_never_crash_and_never_change_the_verdict_to_something_else(self):
-        seed = int(os.environ.get("SEED", random.SystemRandom().randrange(2**32)))
-        print(f"seed {seed}: rerun with SEED={seed}", flush=True)
+        seed = int(os.environ.get("INNKEEP_SEED", random.SystemRandom().randrange(2**32)))
+        print(f"seed {seed}: rerun with INNKEEP_SEED={seed}", flush=True)
         dice = random.Random(seed)
         files = [path for path in self.data.rglob("*") if path.is_file() and path.stat().st_size > 0]
         clean = json.loads(run("verify", self.data, "--json").stdout)
