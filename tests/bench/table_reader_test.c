@@ -105,7 +105,7 @@ Test(table_reader, an_empty_file_and_a_missing_one_are_refused)
 /* Compresses a text of `lines` rows; returns the size. */
 static size_t gzip_rows(uint8_t *bytes, size_t size, int lines)
 {
-    static char text[65536];
+    static char text[1 << 20];
     size_t used = (size_t)snprintf(text, sizeof text, "first,second\n");
     for (int i = 0; i < lines; i++)
         used += (size_t)snprintf(text + used, sizeof text - used, "%d,%d\n", i, i * 7);
@@ -127,4 +127,26 @@ Test(table_reader, gzip_is_read_and_a_truncated_or_damaged_one_is_refused)
     cr_expect_neq(strncmp(read_bytes(bytes, size - 4), "2:", 2), 0, "a file without its length was taken");
     bytes[size - 8] ^= 1;
     cr_expect_neq(strncmp(read_bytes(bytes, size), "2:", 2), 0, "a wrong checksum was taken");
+}
+
+static const char *count_row(void *context, const char *const *fields, size_t line)
+{
+    (void)fields;
+    (void)line;
+    ++*(size_t *)context;
+    return NULL;
+}
+
+Test(table_reader, damage_behind_rows_already_taken_is_still_refused)
+{
+    static uint8_t bytes[1 << 20];
+    struct table_error error;
+    size_t rows_seen = 0;
+    size_t size = gzip_rows(bytes, sizeof bytes, 50000);
+    cr_expect(table_read(temporary_file(bytes, size), columns, 2, count_row, &rows_seen, &error));
+    cr_expect_eq(rows_seen, 50000);
+    rows_seen = 0;
+    bytes[size - 8] ^= 1;
+    cr_expect_not(table_read(temporary_file(bytes, size), columns, 2, count_row, &rows_seen, &error));
+    cr_expect_gt(rows_seen, 0);
 }
