@@ -56,8 +56,8 @@ struct command {
     command_run *run;
     enum positional positionals[POSITIONALS_MAX];
     unsigned positionals_min;
-    unsigned required; /* BIT of options */
-    const struct argp_option *options;
+    unsigned required;                 /* BIT of options */
+    const struct argp_option *options; /* NULL: none */
     const char *arguments_text;
     const char *help; /* what it does; behind \v an example */
 };
@@ -140,7 +140,6 @@ static const struct argp_option options_status[] = {
     OPTION("hash", OPTION_HASH, NULL, "also the state hash, which reads all of the server's memory"),
     OPTIONS_END,
 };
-static const struct argp_option options_none[] = { OPTIONS_END };
 
 /* ---- Commands --------------------------------------------------------------------------------------------------------- */
 
@@ -214,7 +213,7 @@ static const struct command commands[] = {
       { POSITIONAL_PROPERTY, POSITIONAL_KEY },
       2,
       0,
-      options_none,
+      NULL,
       "PROPERTY KEY",
       "Say what became of a key.\vExample: innkeep lookup 1 " RESERVATION_EXAMPLE_KEY },
     { "barrier",
@@ -222,7 +221,7 @@ static const struct command commands[] = {
       { POSITIONAL_PROPERTY },
       0,
       0,
-      options_none,
+      NULL,
       "[PROPERTY]",
       "Move log time to the server's clock, in the property's shard or in all: what was to happen before, and is "
       "unknown "
@@ -258,7 +257,7 @@ static const struct command commands[] = {
       { POSITIONAL_PROPERTY, POSITIONAL_RESOURCE, POSITIONAL_TOKEN },
       3,
       0,
-      options_none,
+      NULL,
       "PROPERTY RESOURCE TOKEN",
       "End a lease. " LEASE_NOTE "Example: innkeep lease release 1 desk 17" },
     { "lease show",
@@ -266,7 +265,7 @@ static const struct command commands[] = {
       { POSITIONAL_PROPERTY, POSITIONAL_RESOURCE },
       2,
       0,
-      options_none,
+      NULL,
       "PROPERTY RESOURCE",
       "Show a resource's newest lease. " LEASE_NOTE "Example: innkeep lease show 1 desk" },
     { "status",
@@ -454,7 +453,7 @@ static void check_complete(const struct reading *reading, struct argp_state *sta
     const struct command *command = reading->command;
     if (state->arg_num < command->positionals_min)
         argp_error(state, "%s expects: %s", command->name, command->arguments_text);
-    for (const struct argp_option *o = command->options; o->name != NULL; o++)
+    for (const struct argp_option *o = command->options; o != NULL && o->name != NULL; o++)
         if ((command->required & ~reading->seen & BIT(o->key)) != 0)
             argp_error(state, "--%s is missing", o->name);
 }
