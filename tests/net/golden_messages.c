@@ -404,7 +404,7 @@ static void build_status_reply(struct message_header *message)
         .alarm_factor = 10,
         .frames = 9,
         .records = 10,
-        .log_bytes = 11 * 4096,
+        .log_bytes = 45056,
         .frame_index = 12,
         .segment_sequence = 13,
         .connections = 14,

@@ -86,7 +86,7 @@ Test(printer, an_owner_may_fill_its_field)
     char owner[OWNER_SIZE];
     char shown[4 * OWNER_SIZE + 1] = "";
     memset(owner, '\t', sizeof owner);
-    for (int i = 0; i < OWNER_SIZE; i++)
+    for (size_t i = 0; i < OWNER_SIZE; i++)
         memcpy(shown + 4 * i, "\\x09", 5);
     expect_owner(owner, shown);
 }

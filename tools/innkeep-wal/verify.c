@@ -48,15 +48,16 @@ static json_t *verdict_json(const struct shard_replay *replay)
     char first[PRINTER_TIME_SIZE];
     char last[PRINTER_TIME_SIZE];
     char hash[PRINTER_HASH_SIZE];
+    bool none = report->frames == 0;
     json_t *object = json_pack(
-        "{s:i, s:s, s:o, s:o, s:o, s:o, s:o, s:s, s:s, s:o, s:s, s:s?, s:o}", "shard", (int)replay->shard, "verdict",
+        "{s:i, s:s, s:o, s:o, s:o, s:o, s:o, s:s?, s:s?, s:o, s:s, s:s?, s:o}", "shard", (int)replay->shard, "verdict",
         tool_verdict_name(shard_replay_exit(replay)), "frames", printer_json_number(report->frames), "records",
         printer_json_number(report->records), "segments", printer_json_number(report->segments), "first_lsn",
         printer_json_number(report->first_lsn), "last_lsn", printer_json_number(report->last_lsn), "first_time",
-        printer_time(report->first_time_ns, first), "last_time", printer_time(report->last_time_ns, last),
-        "bad_header_copies", printer_json_number(report->bad_header_copies), "state_hash",
-        printer_hash(shard_replay_hash(replay), hash), "broken", replay->broken, "broken_lsn",
-        printer_json_number(replay->broken_lsn));
+        none ? NULL : printer_time(report->first_time_ns, first), "last_time",
+        none ? NULL : printer_time(report->last_time_ns, last), "bad_header_copies",
+        printer_json_number(report->bad_header_copies), "state_hash", printer_hash(shard_replay_hash(replay), hash),
+        "broken", replay->broken, "broken_lsn", printer_json_number(replay->broken_lsn));
     if (replay->error == 0 && replay->broken == NULL && report->verdict != WAL_CLEAN)
         stop_json(object, report);
     if (replay->error != 0)
