@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 
 #define PROGRESS_STEP_NS (20 * NS_PER_MS)
 
@@ -62,9 +63,20 @@ static bool add_connection(struct run *run, uint32_t number)
     return error == 0 || failure_set(run->failure, EXIT_REFUSED, "connection %u: %s", number, strerror(-error));
 }
 
+/* As many descriptors as this process may have; if that is too few, opening the connections says so. */
+static void raise_descriptor_limit(void)
+{
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0)
+        return;
+    limit.rlim_cur = limit.rlim_max;
+    (void)setrlimit(RLIMIT_NOFILE, &limit);
+}
+
 static bool make_workers(struct run *run)
 {
     uint32_t connections = run->options->connections;
+    raise_descriptor_limit();
     run->workers = calloc(run->options->threads, sizeof *run->workers);
     run->threads = calloc(run->options->threads, sizeof *run->threads);
     if (run->workers == NULL || run->threads == NULL)

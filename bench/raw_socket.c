@@ -9,6 +9,7 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/time.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #define HELLO_WAIT_SECONDS 10
@@ -57,8 +58,27 @@ static int connect_to_any(const struct addrinfo *addresses)
     return -1;
 }
 
+static int connect_to_path(const char *path, struct failure *failure)
+{
+    struct sockaddr_un address = { .sun_family = AF_UNIX };
+    if (path[0] == '\0' || strlen(path) >= sizeof address.sun_path) {
+        failure_set(failure, EXIT_USAGE, "unix:%s: the path is empty or too long", path);
+        return -1;
+    }
+    memcpy(address.sun_path, path, strlen(path));
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (fd >= 0 && connect(fd, (const struct sockaddr *)&address, sizeof address) == 0)
+        return fd;
+    failure_set(failure, EXIT_NO_ANSWER, "unix:%s: %s", path, strerror(errno));
+    if (fd >= 0)
+        close(fd);
+    return -1;
+}
+
 static int connect_to_server(const char *server, struct failure *failure)
 {
+    if (strncmp(server, "unix:", 5) == 0)
+        return connect_to_path(server + 5, failure);
     char host[256];
     const char *port;
     struct addrinfo *addresses = NULL;
