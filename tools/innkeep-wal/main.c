@@ -244,5 +244,5 @@ int main(int argc, char **argv)
     }
     enum tool_exit verdict = command_run(&arguments);
     io_destroy(arguments.tool.io);
-    return output_check(verdict);
+    return (int)output_check(verdict);
 }
