@@ -1,5 +1,5 @@
-/* The engine against its model, on random commands: every result, query, count, deadline and state hash is the same, byte for
- * byte, or the run stops with the seed and the command that shows it.
+/* The engine against its model and its promises, on random commands: every result, query, count, deadline and state hash
+ * is the same, byte for byte, or the run stops with the seed and the command that shows it.
  *
  *   engine_against_model [--seeds N] [--first-seed S] [--commands M] [--trace]
  *
@@ -9,6 +9,7 @@
 #include "tests/model/model.h"
 #include "tests/model/model_hash.h"
 #include "tests/model/print_fields.h"
+#include "tests/model/promises.h"
 #include "tests/model/random_commands.h"
 
 #include <argp.h>
@@ -49,6 +50,7 @@ struct run {
     struct engine *engine;
     void *memory;
     struct model *model;
+    struct promises *promises;
 };
 
 /* ---- Mismatches ---------------------------------------------------------------------------------------------------- */
@@ -131,6 +133,19 @@ static void expect_same_fingerprint(const struct run *run, const struct record_h
     }
 }
 
+static void expect_promises_kept(const struct run *run, const struct record_header *record,
+                                 const union apply_result *result)
+{
+    const char *broken = promises_note(run->promises, record, result);
+    if (broken != NULL) {
+        print_place(run);
+        print_record(stdout, record);
+        print_result(stdout, record->kind, &result->header);
+        printf("PROMISE BROKEN: %s\n", broken);
+        exit(EXIT_FAILURE);
+    }
+}
+
 /* The engine's result lies in old bytes, so that one it forgets to write shows. */
 static void apply_to_both(struct run *run, const struct record_header *record, uint64_t lsn)
 {
@@ -142,6 +157,7 @@ static void apply_to_both(struct run *run, const struct record_header *record, u
     trace(run, record, &by_model.header);
     expect_same_result(run, record, &by_engine.header, &by_model.header);
     expect_same_fingerprint(run, record);
+    expect_promises_kept(run, record, &by_engine);
     count_answer(run->tally, record, &by_model.header);
     random_note(&run->random, record, &by_model);
     run->tally->commands++;
@@ -334,6 +350,7 @@ static void run_seed(const struct options *options, struct tally *tally, uint64_
     random_commands_init(&run.random, seed);
     engine_make(&run, seed);
     run.model = model_new(&run.random.limits);
+    run.promises = promises_new();
     while (run.random.commands_count < commands_of(&run)) {
         run_frame(&run);
     }
@@ -342,6 +359,7 @@ static void run_seed(const struct options *options, struct tally *tally, uint64_
     for (size_t i = 0; i < MODEL_EVENTS_COUNT; i++) {
         tally->events[i] += run.model->events[i];
     }
+    promises_free(run.promises);
     model_free(run.model);
     free(run.memory);
 }
