@@ -23,7 +23,7 @@
 #define WAL_SEGMENT_SIZE_DEFAULT (64 * MIB)
 #define WAL_SEGMENT_SIZE_MIN (64 * KIB)
 #define WAL_SEGMENT_HEADER_BLOCKS 2
-#define WAL_SEGMENT_DATA_OFFSET (WAL_SEGMENT_HEADER_BLOCKS * WAL_BLOCK_SIZE)
+#define WAL_SEGMENT_DATA_OFFSET 8192
 #define WAL_FRAME_SIZE_MAX (1 * MIB) /* padded */
 
 enum wal_frame_type {
@@ -107,6 +107,8 @@ WAL_FIELD(wal_frame_header, previous_hash, 88);
 WAL_FIELD(wal_frame_header, header_check, 104);
 WAL_FIELD(wal_frame_header, hash, 112);
 static_assert(sizeof(struct wal_directory_header) == 64, "FORMAT.md: directory header");
+static_assert(WAL_SEGMENT_DATA_OFFSET == WAL_SEGMENT_HEADER_BLOCKS * WAL_BLOCK_SIZE,
+              "frames begin behind the header's copies");
 static_assert(WAL_FRAME_SIZE_MAX % WAL_BLOCK_SIZE == 0, "frames are whole blocks");
 static_assert(sizeof(struct wal_frame_header) + RECORD_SIZE_MAX <= WAL_FRAME_SIZE_MAX, "a record fits a frame");
 

@@ -19,6 +19,7 @@ struct file {
     uint8_t *bytes;
     size_t size;
     bool directory;
+    bool dirty;
 };
 
 struct pending {
@@ -115,6 +116,20 @@ static size_t space_for(const struct file *file, uint64_t offset, size_t size_by
     return short_end > offset ? (size_t)(short_end - offset) : 0;
 }
 
+/* The directory that holds `path` has a change to make durable. */
+static void parent_dirty(const char *path)
+{
+    char parent[PATH_MAX_BYTES];
+    snprintf(parent, sizeof(parent), "%s", path);
+    char *slash = strrchr(parent, '/');
+    if (!slash)
+        return;
+    *slash = '\0';
+    struct file *directory = file_find(parent);
+    if (directory)
+        directory->dirty = true;
+}
+
 static void file_put(struct file *file, uint64_t offset, const void *bytes, size_t size_bytes)
 {
     size_t end = (size_t)offset + size_bytes;
@@ -160,8 +175,10 @@ int io_open(struct io *io, const char *path, unsigned flags)
         return failed;
     if (!file && space_used() >= world.space_max)
         return -ENOSPC;
-    if (!file)
+    if (!file) {
         file = file_add(path, false);
+        parent_dirty(path);
+    }
     for (int i = 0; i < OPEN_MAX; i++)
         if (!world.open[i]) {
             world.open[i] = file;
@@ -203,14 +220,17 @@ int io_write_at(struct io *io, int file, const void *bytes, size_t size_bytes, u
     if (space_for(to, offset, size_bytes) < size_bytes)
         return -ENOSPC;
     file_put(to, offset, bytes, size_bytes);
+    to->dirty = true;
     return 0;
 }
 
 int io_sync_file(struct io *io, int file)
 {
     (void)io;
-    (void)file_of(file);
-    return change_fails();
+    int failed = change_fails();
+    if (failed == 0)
+        file_of(file)->dirty = false;
+    return failed;
 }
 
 int64_t io_size_of(struct io *io, int file)
@@ -226,16 +246,21 @@ int io_make_directory(struct io *io, const char *path)
     if (file_find(path))
         return -EEXIST;
     int failed = change_fails();
-    if (failed == 0)
-        file_add(path, true);
-    return failed;
+    if (failed != 0)
+        return failed;
+    file_add(path, true);
+    parent_dirty(path);
+    return 0;
 }
 
 int io_sync_directory(struct io *io, const char *path)
 {
     (void)io;
-    (void)path;
-    return change_fails();
+    struct file *directory = file_find(path);
+    int failed = change_fails();
+    if (failed == 0 && directory)
+        directory->dirty = false;
+    return failed;
 }
 
 int io_rename(struct io *io, const char *from, const char *to)
@@ -252,6 +277,7 @@ int io_rename(struct io *io, const char *from, const char *to)
         replaced->path[0] = '\0';
     cr_assert_lt(strlen(to), sizeof(file->path));
     memcpy(file->path, to, strlen(to) + 1);
+    parent_dirty(to);
     return 0;
 }
 
@@ -262,9 +288,11 @@ int io_unlink(struct io *io, const char *path)
     if (!file)
         return -ENOENT;
     int failed = change_fails();
-    if (failed == 0)
-        file->path[0] = '\0';
-    return failed;
+    if (failed != 0)
+        return failed;
+    file->path[0] = '\0';
+    parent_dirty(path);
+    return 0;
 }
 
 /* A visitor may unlink what it is shown. */
@@ -401,8 +429,12 @@ static void pending_finish(size_t i)
     memmove(&world.pending[i], &world.pending[i + 1], (world.pending_count - i - 1) * sizeof(pending));
     world.pending_count--;
     struct io_completion completion = { .result = pending_result(&pending) };
-    if (pending.view.operation == FAKE_WRITE && completion.result > 0)
+    if (pending.view.operation == FAKE_WRITE && completion.result > 0) {
         file_put(pending.file, pending.view.offset, pending.bytes, (size_t)completion.result);
+        pending.file->dirty = pending.file->dirty || !pending.view.durable;
+    }
+    if (pending.view.operation == FAKE_SYNC && completion.result == 0)
+        pending.file->dirty = false;
     pending.request->done(pending.request, &completion);
 }
 
@@ -500,6 +532,13 @@ uint8_t *fake_io_file(const char *path, size_t *size_bytes)
         return NULL;
     *size_bytes = file->size;
     return file->bytes;
+}
+
+bool fake_io_is_dirty(const char *path)
+{
+    const struct file *file = file_find(path);
+    cr_assert_not_null(file, "%s", path);
+    return file->dirty;
 }
 
 void fake_io_cut(const char *path, size_t size_bytes)

@@ -46,6 +46,8 @@ void fake_io_advance(uint64_t ns);
 
 /* Bytes of a file, for looking and for damaging; NULL if it is not there. Good until the file grows. */
 uint8_t *fake_io_file(const char *path, size_t *size_bytes);
+/* True if the file holds bytes, or the directory has entries made, renamed or deleted, that no sync has made durable. */
+bool fake_io_is_dirty(const char *path);
 /* Cuts a file short. */
 void fake_io_cut(const char *path, size_t size_bytes);
 /* How many files there are whose path ends so. */

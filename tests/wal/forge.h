@@ -40,6 +40,6 @@ struct wal_segment_header forge_header(const struct forge *forge, uint64_t seque
 void forge_blank(const struct world *world, uint64_t sequence);
 void forge_header_write(const struct world *world, uint64_t sequence, const struct wal_segment_header *header);
 /* Writes a frame and goes on behind it; says where it lies. */
-struct world_frame forge_frame(struct forge *forge, struct forge_frame frame);
+struct world_frame forge_frame(struct forge *forge, struct forge_frame wanted);
 
 #endif

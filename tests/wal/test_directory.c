@@ -296,10 +296,10 @@ Test(directory, a_directory_that_another_process_holds_is_refused)
         struct wal_directory held;
         int rc = wal_directory_open(io, path, 0, 1, SEGMENT_SIZE, &held, why, sizeof(why));
         byte = rc == 0 ? 'y' : 'n';
-        ssize_t done = write(ready[1], &byte, 1);
+        ssize_t written = write(ready[1], &byte, 1);
         close(release[1]);
-        done = read(release[0], &byte, 1); /* until the parent closes its end */
-        _exit(done < 0);
+        ssize_t got = read(release[0], &byte, 1); /* until the parent closes its end */
+        _exit(written != 1 || got != 0);
     }
     cr_assert_eq(read(ready[0], &byte, 1), 1);
     cr_assert_eq(byte, 'y');

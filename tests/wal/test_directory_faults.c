@@ -90,6 +90,9 @@ Test(directory_faults, making_a_directory_can_end_at_any_step_and_is_finished_by
 
 /* ---- Discarding ------------------------------------------------------------------------------------------------------------ */
 
+#define TORN_BEGIN ((size_t)3 * WAL_BLOCK_SIZE)
+#define TORN_END ((size_t)9 * WAL_BLOCK_SIZE)
+
 static struct world world;
 
 /* A log of three frames of which the second never reached the disk and nobody was told of any but the first. */
@@ -101,7 +104,7 @@ static struct wal_report make_torn(void)
     size_t size = 0;
     uint8_t *bytes = fake_io_file("/data/shard-000/0000000000000001.wal", &size);
     cr_assert_not_null(bytes);
-    for (size_t offset = 3 * WAL_BLOCK_SIZE; offset < 9 * WAL_BLOCK_SIZE; offset++)
+    for (size_t offset = TORN_BEGIN; offset < TORN_END; offset++)
         bytes[offset] = (uint8_t)(offset * 7 + 1);
     world_stop(&world);
     struct wal_report report = world_read(&world);
@@ -133,7 +136,7 @@ Test(directory_faults, discarding_can_end_at_any_step_and_is_finished_by_the_nex
         size_t saved_size = 0;
         const uint8_t *saved = fake_io_file("/data/shard-000/torn-0000000000000001-00003000.bin", &saved_size);
         cr_assert_not_null(saved);
-        cr_assert_eq(memcmp(saved, before + 3 * WAL_BLOCK_SIZE, 6 * WAL_BLOCK_SIZE), 0);
+        cr_assert_eq(memcmp(saved, before + TORN_BEGIN, TORN_END - TORN_BEGIN), 0);
         memcpy(fake_io_file("/data/shard-000/0000000000000001.wal", &size), before, sizeof(before));
         cr_assert_eq(io_unlink(io, "/data/shard-000/torn-0000000000000001-00003000.bin"), 0);
     }
@@ -222,6 +225,49 @@ Test(directory_faults, options_outside_their_bounds_are_refused)
         cr_assert_eq(wal_open(io, &wrong[i], &position, &wal, &reason), -EINVAL, "%zu", i);
         cr_assert_not_null(reason);
     }
+}
+
+/* ---- What the log stands on is durable ------------------------------------------------------------------------------------------ */
+
+Test(directory_faults, a_new_data_directory_is_durable_before_it_is_used)
+{
+    cr_assert_eq(open_two(), 0, "%s", why);
+    cr_assert_not(fake_io_is_dirty("/data/meta"));
+    cr_assert_not(fake_io_is_dirty("/data/shard-001"));
+    cr_assert_not(fake_io_is_dirty("/data/shard-001/0000000000000001.wal"));
+    wal_directory_close(io, &directory);
+}
+
+Test(directory_faults, a_fresh_segment_is_durable_under_its_name_before_the_first_frame)
+{
+    world_init(&world, "/data");
+    world_start(&world);
+    (void)world_commit(&world, 96);
+    world_stop(&world);
+    world_start(&world); /* makes one on the spot, or takes a ready one */
+    cr_assert_eq(wal_state_of(world.wal).segment_sequence, 2u);
+    cr_assert_not(fake_io_is_dirty("/data/shard-000/0000000000000002.wal"));
+    cr_assert_not(fake_io_is_dirty("/data/shard-000"));
+    for (int turn = 0; turn < 20; turn++)
+        world_turn(&world);
+    cr_assert_eq(fake_io_count(".ready"), 2u);
+    cr_assert_not(fake_io_is_dirty("/data/shard-000/0000000000000003.ready"));
+    cr_assert_not(fake_io_is_dirty("/data/shard-000"));
+    for (int i = 0; i < 14; i++)
+        world_noop(&world);
+    cr_assert_eq(wal_state_of(world.wal).segment_sequence, 3u);
+    cr_assert_not(fake_io_is_dirty("/data/shard-000/0000000000000003.wal"));
+    cr_assert_not(fake_io_is_dirty("/data/shard-000/0000000000000002.wal"));
+    world_stop(&world);
+}
+
+Test(directory_faults, a_discarded_tail_is_durably_saved_and_durably_gone)
+{
+    struct wal_report report = make_torn();
+    cr_assert_eq(wal_discard_tail(io, &world.source, &report), 0);
+    cr_assert_not(fake_io_is_dirty("/data/shard-000/torn-0000000000000001-00003000.bin"));
+    cr_assert_not(fake_io_is_dirty("/data/shard-000/0000000000000001.wal"));
+    cr_assert_not(fake_io_is_dirty("/data/shard-000"));
 }
 
 /* ---- A disk that cannot be read ------------------------------------------------------------------------------------------------ */

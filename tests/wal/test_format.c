@@ -63,7 +63,7 @@ Test(format, the_frame_hash_is_that_of_bytes_0_to_111_and_the_payload)
         make_frame(counts[i], 96);
         memcpy(together, bytes, 112);
         memcpy(together + 112, bytes + 128, frame->payload_size);
-        struct hash128 expected = hash128(together, 112 + frame->payload_size, SALT);
+        struct hash128 expected = hash128(together, (size_t)112 + frame->payload_size, SALT);
         cr_assert(hash128_equal(frame->hash, expected));
         cr_assert_eq(frame->header_check, hash64(bytes, 104, SALT));
         cr_assert_null(check());
@@ -85,7 +85,7 @@ Test(format, every_flipped_bit_of_a_frame_is_noticed_and_none_of_its_padding_mat
 {
     make_frame(3, 96);
     size_t end = sizeof(*frame) + frame->payload_size;
-    for (size_t bit = 0; bit < 8 * frame->frame_size; bit++) {
+    for (size_t bit = 0; bit < (size_t)8 * frame->frame_size; bit++) {
         bytes[bit / 8] ^= (uint8_t)(1u << bit % 8);
         const char *wrong = check();
         bytes[bit / 8] ^= (uint8_t)(1u << bit % 8);
@@ -184,6 +184,14 @@ Test(format, records_must_fill_the_payload_exactly)
         frame->records_count = cases[i].count;
         expect_wrong("records");
     }
+}
+
+Test(format, records_that_are_not_aligned_are_refused_though_they_fill_the_payload)
+{
+    make_frame(2, 96);
+    memcpy(bytes + sizeof(*frame), &(uint16_t){ 100 }, 2);
+    memcpy(bytes + sizeof(*frame) + 100, &(uint16_t){ 92 }, 2);
+    expect_wrong("records");
 }
 
 Test(format, a_frame_cut_short_is_not_read)

@@ -404,7 +404,7 @@ Test(log_faults, a_short_write_of_zeros_goes_on_behind_what_was_written)
     fake_io_complete(0, 3 * WAL_BLOCK_SIZE + 512);
     run();
     wal_tend(world.wal);
-    cr_assert_eq(fake_io_pending(0).offset, 3u * WAL_BLOCK_SIZE);
+    cr_assert_eq(fake_io_pending(0).offset, (uint64_t)3 * WAL_BLOCK_SIZE);
     fake_io_complete(0, 512); /* not even a block: there is no space */
     run();
     cr_assert_neq(wal_tend_due_ns(world.wal), 0u);

@@ -15,6 +15,12 @@ static void put(size_t offset, uint64_t value, size_t size_bytes)
         expected[offset + i] = (uint8_t)(value >> 8 * i);
 }
 
+static void put_text(size_t offset, const char *text)
+{
+    for (size_t i = 0; text[i] != '\0'; i++)
+        expected[offset + i] = (uint8_t)text[i];
+}
+
 static void put_uuid(size_t offset)
 {
     for (size_t i = 0; i < 16; i++)
@@ -40,7 +46,7 @@ static XXH128_hash_t finish_frame(size_t offset, uint64_t type, uint64_t payload
                                   uint64_t first_lsn, uint64_t time_ns, const XXH128_hash_t *previous)
 {
     uint64_t frame_size = (128 + payload_size + 4095) / 4096 * 4096;
-    memcpy(expected + offset, "IFRM", 4);
+    put_text(offset, "IFRM");
     put(offset + 4, 1, 1); /* version */
     put(offset + 5, type, 1);
     put(offset + 8, frame_size, 4);
@@ -78,7 +84,7 @@ static void put_record(size_t offset, uint64_t size, uint64_t lsn)
 static void make_expected(uint64_t created_ns)
 {
     for (size_t copy = 0; copy < 8192; copy += 4096) {
-        memcpy(expected + copy, "IKEEPSEG", 8);
+        put_text(copy, "IKEEPSEG");
         put(copy + 8, 1, 4);    /* version */
         put(copy + 12, 128, 4); /* header size */
         put_uuid(copy + 16);
@@ -132,7 +138,7 @@ Test(log_golden, meta_is_written_exactly_as_the_format_says)
     world_start(&world);
     uint64_t created_ns = world.directory.header.created_ns;
     world_stop(&world);
-    memcpy(expected, "IKEEPDIR", 8);
+    put_text(0, "IKEEPDIR");
     put(8, 1, 4);
     put(12, 1, 4); /* shards */
     put_uuid(16);

@@ -215,8 +215,9 @@ static enum place place_of(uint64_t sequence, uint64_t offset, uint64_t *index)
             continue;
         uint32_t record_size = k == 9 ? 4000 : 96;
         *index = k;
-        return offset - frame->offset < sizeof(struct wal_frame_header) + frame->records * record_size ? PLACE_FRAME
-                                                                                                       : PLACE_PADDING;
+        return offset - frame->offset < sizeof(struct wal_frame_header) + (size_t)frame->records * record_size
+                   ? PLACE_FRAME
+                   : PLACE_PADDING;
     }
     return sequence == 3 ? PLACE_END : PLACE_REST;
 }
@@ -452,7 +453,7 @@ Test(recovery, an_interrupted_discard_keeps_what_was_saved_first)
                  (int)sizeof(tmp));
     scratch_copy_file(segment_path(4), path);
     scratch_copy_file(segment_path(4), tmp); /* half written: to be made anew */
-    scratch_zero(segment_path(4), 0, 3 * WAL_BLOCK_SIZE);
+    scratch_zero(segment_path(4), 0, (size_t)3 * WAL_BLOCK_SIZE);
     discard();
     expect(WAL_CLEAN, LOG_FRAMES, "discarded");
     struct wal_segment_header header;
