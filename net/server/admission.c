@@ -16,7 +16,8 @@ struct forwarded {
 static bool is_logged(uint8_t operation)
 {
     enum operation_class category = operation_class(operation);
-    return category == OPERATION_CLASS_MUTATION || category == OPERATION_CLASS_LEASE || category == OPERATION_CLASS_TICK;
+    return category == OPERATION_CLASS_MUTATION || category == OPERATION_CLASS_LEASE ||
+           category == OPERATION_CLASS_TICK;
 }
 
 static uint32_t owner_of(const struct shard *shard, const struct record_header *item)

@@ -23,8 +23,8 @@ static struct ticket *line_first(struct waiting_line *line)
 static bool ticket_is_command(const struct ticket *ticket)
 {
     enum operation_class category = operation_class(ticket->operation);
-    return ticket->status == STATUS_OK &&
-           (category == OPERATION_CLASS_MUTATION || category == OPERATION_CLASS_LEASE || category == OPERATION_CLASS_TICK);
+    return ticket->status == STATUS_OK && (category == OPERATION_CLASS_MUTATION || category == OPERATION_CLASS_LEASE ||
+                                           category == OPERATION_CLASS_TICK);
 }
 
 /* Answers what stands in the line in front of the next command; false if an answer's way is full. */

@@ -10,7 +10,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <unistd.h>
 
 #define RING_ENTRIES 1024
 #define CONTROL_RING_ENTRIES 8
@@ -54,6 +53,7 @@ struct server {
 struct server_options server_options_default(void)
 {
     return (struct server_options){
+        .shards_default = 1,
         .listen = { .host = "127.0.0.1", .port = PROTOCOL_PORT_DEFAULT },
         .segment_size = WAL_SEGMENT_SIZE_DEFAULT,
         .frame_size_max = WAL_FRAME_SIZE_MAX,
@@ -121,7 +121,7 @@ static _Noreturn void shard_die(const struct shard *shard, int error)
         "acknowledged is on disk. Mend the cause and start again.\n",
         shard->index, strerror(-error), shard->machine.error != NULL ? ": " : "",
         shard->machine.error != NULL ? shard->machine.error : "");
-    _exit(EXIT_FAILURE);
+    _Exit(EXIT_FAILURE);
 }
 
 static bool all_quiet(const struct server *server)
@@ -386,10 +386,8 @@ static void threads_join(struct server *server)
 
 static int directory_open(struct server *server, char *why, size_t why_size)
 {
-    long cores = sysconf(_SC_NPROCESSORS_ONLN);
-    uint32_t shards_default = cores < 1 ? 1 : cores > WAL_SHARDS_MAX ? WAL_SHARDS_MAX : (uint32_t)cores;
     const struct server_options *options = &server->options;
-    int error = wal_directory_open(server->io, options->data_path, options->shards, shards_default,
+    int error = wal_directory_open(server->io, options->data_path, options->shards, options->shards_default,
                                    options->segment_size, &server->directory, why, why_size);
     if (error != 0)
         server->directory.path[0] = '\0';

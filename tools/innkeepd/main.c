@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #define EXIT_USAGE 2
 
@@ -361,9 +362,16 @@ static sigset_t signals_block(void)
     return stop;
 }
 
+static uint32_t cores_count(void)
+{
+    long cores = sysconf(_SC_NPROCESSORS_ONLN);
+    return cores < 1 ? 1 : cores > WAL_SHARDS_MAX ? WAL_SHARDS_MAX : (uint32_t)cores;
+}
+
 int main(int argc, char **argv)
 {
     struct arguments arguments = { .server = server_options_default() };
+    arguments.server.shards_default = cores_count();
     const struct argp argp = { .options = options, .parser = parse_option, .doc = description };
     argp_err_exit_status = EXIT_USAGE;
     argp_parse(&argp, argc, argv, 0, NULL, &arguments);
