@@ -37,7 +37,8 @@
 struct server_options {
     const char *data_path;
     struct io_address listen;
-    uint32_t shards;             /* 0: what the directory has, or one a core */
+    uint32_t shards; /* 0: what the directory has, or shards_default for a new one */
+    uint32_t shards_default;
     struct engine_limits limits; /* a shard's; a zero field: not given */
     uint64_t memory_bytes;       /* of all engines; 0: not given */
     uint64_t segment_size;
