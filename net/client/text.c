@@ -177,7 +177,7 @@ char *inn_date_format(int32_t day_number, char text[INN_DATE_TEXT_SIZE])
 {
     static_assert(INN_DATE_TEXT_SIZE == CIVIL_DATE_TEXT_SIZE, "the same text");
     if (day_number < DAY_NUMBER_MIN || day_number > DAY_NUMBER_MAX)
-        return strcpy(text, "?");
+        return memcpy(text, "?", 2);
     return civil_date_format(day_number, text);
 }
 

@@ -378,7 +378,7 @@ Test(session, a_full_send_buffer_takes_nothing_until_the_transport_has)
     cr_assert(submit(&session, user++));
     session_seal(&session);
     size_t size = drain(&session, sent, sizeof sent);
-    cr_assert_eq(size, 4 * 120);
+    cr_assert_eq(size, (size_t)4 * 120);
     for (size_t offset = 0; offset < size; offset += 120)
         cr_assert_eq(message_check(sent_message(offset)), STATUS_OK);
     session_free(&session);

@@ -23,8 +23,8 @@ int main(int argc, char **argv)
     struct inn_connection *connection = NULL;
     struct inn_error error;
     if (inn_connect(&connection, arguments.server, &options, &error) != INN_OK)
-        return connect_failed(&arguments, &error);
+        return (int)connect_failed(&arguments, &error);
     enum exit_code code = run(connection, &arguments);
     inn_close(connection);
-    return code;
+    return (int)code;
 }
