@@ -81,11 +81,12 @@ static size_t calendar_append(const struct engine *engine, uint32_t type, const 
     for (uint16_t i = 0; i < result->nights; i++) {
         const struct night *night = inventory_night(&engine->inventory, type, result->first_night + i);
         int32_t available = night_available(night);
+        ENSURE(available >= INT16_MIN); /* at worst nothing is sellable and ROOMS_MAX are booked */
         nights[i] = (struct calendar_night){
             .sellable = night->sellable,
             .sold = night->sold,
             .held = night->held,
-            .available = (int16_t)(available < INT16_MIN ? INT16_MIN : available),
+            .available = (int16_t)available,
         };
     }
     return sizeof(*head) + result->nights * sizeof(*nights);

@@ -248,6 +248,26 @@ Test(state_hash, the_order_of_independent_commands_and_the_shard_count_do_not_ma
     world_free(other);
 }
 
+/* A shard whose only reservation was cancelled a while after it was made. */
+static struct hash128 hash_after_cancel(uint64_t while_ns)
+{
+    end();
+    begin();
+    struct reserve reserve = make_reserve(world, 1, NIGHT_0, 1);
+    struct reservation_change cancel = make_change(world, OPERATION_CANCEL, 2, 1);
+    world_mutate(world, &reserve);
+    world_later(world, while_ns);
+    cr_assert_eq(world_mutate(world, &cancel).header.status, STATUS_OK);
+    return engine_state_hash(world->engine);
+}
+
+Test(state_hash, it_covers_when_a_reservation_will_be_forgotten)
+{
+    struct hash128 first = hash_after_cancel(5);
+    cr_assert(hash128_equal(first, hash_after_cancel(5)));
+    cr_assert_not(hash128_equal(first, hash_after_cancel(6)));
+}
+
 Test(state_hash, it_is_the_documented_sum)
 {
     struct {

@@ -458,6 +458,18 @@ Test(mutation, a_displaced_outcome_that_finds_no_place_answers_superseded_until_
     cr_assert_eq(send(&fresh).header.status, STATUS_STATE_CONFLICT);
 }
 
+Test(mutation, an_outcome_displaced_at_its_deadline_itself_still_replays)
+{
+    struct reserve hold = make_hold(world, 1, NIGHT_0, 1, NS_PER_HOUR);
+    send(&hold);
+    struct reservation_change confirm = make_change(world, OPERATION_CONFIRM, 2, 1);
+    struct mutation_result confirmed = send(&confirm);
+    world_at(world, confirm.mutation.not_after_ns);
+    struct reservation_change cancel = make_change(world, OPERATION_CANCEL, 3, 1);
+    send(&cancel);
+    expect_replay(&confirm, &confirmed);
+}
+
 Test(mutation, a_displaced_outcome_whose_deadline_is_past_takes_no_place)
 {
     struct reserve hold = make_hold(world, 1, NIGHT_0, 1, NS_PER_MINUTE);

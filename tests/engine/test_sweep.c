@@ -100,12 +100,16 @@ static struct reserve crowd_hold(uint64_t key)
     return make_hold(world, key, NIGHT_0, 1, NS_PER_SECOND);
 }
 
+static struct engine_limits crowd_limits;
+
 static void crowd(void)
 {
-    struct engine_limits limits = small_limits();
-    limits.reservations_max = HOLDS + 10;
+    if (crowd_limits.reservations_max == 0) {
+        crowd_limits = small_limits();
+        crowd_limits.reservations_max = HOLDS + 10;
+    }
     end();
-    world = world_with_rooms(&limits, HOLDS);
+    world = world_with_rooms(&crowd_limits, HOLDS);
     union apply_result result;
     for (uint64_t key = 1; key <= HOLDS; key++) {
         struct reserve hold = crowd_hold(key);
@@ -167,6 +171,45 @@ Test(sweep, of_equal_deadlines_the_older_command_ends_first)
     acquire = make_acquire(2, 1, NS_PER_SECOND);
     cr_assert_gt(world_lease(world, &acquire).token, token, "another session takes the unswept slot");
     cr_assert_eq(world_counts(world).leases_live, 1);
+}
+
+/* A reservation that ended long ago, due to be forgotten at some time around that of the crowd's holds. */
+static void crowd_and_one_ended(int64_t after_the_holds_ns)
+{
+    crowd();
+    uint64_t holds_due_ns = world->time_ns + NS_PER_SECOND;
+    struct reserve hold = make_reserve(world, HOLDS + 1, NIGHT_0 + 1, 1);
+    hold.mutation.not_after_ns = holds_due_ns - 1 + (uint64_t)after_the_holds_ns;
+    world_mutate(world, &hold);
+    struct reservation_change cancel = make_change(world, OPERATION_CANCEL, HOLDS + 2, HOLDS + 1);
+    cancel.mutation.not_after_ns = hold.mutation.not_after_ns;
+    cr_assert_eq(world_mutate(world, &cancel).header.status, STATUS_OK);
+}
+
+static void short_memory(void)
+{
+    struct engine_limits limits = small_limits();
+    limits.reservations_max = HOLDS + 10;
+    limits.keep_ended_ns = 1;
+    crowd_limits = limits;
+}
+
+Test(sweep, what_is_to_be_forgotten_takes_its_turn_among_what_ends)
+{
+    short_memory();
+    crowd_and_one_ended(-1);
+    world_later(world, NS_PER_SECOND);
+    cr_assert_eq(world_counts(world).reservations_held, HOLDS - ENGINE_SWEEP_MAX + 1, "it was due first");
+    cr_assert_eq(world_counts(world).reservations_ended, ENGINE_SWEEP_MAX - 1);
+}
+
+Test(sweep, what_is_to_be_forgotten_later_waits_for_what_ends_before)
+{
+    short_memory();
+    crowd_and_one_ended(+1);
+    world_later(world, NS_PER_SECOND + 1);
+    cr_assert_eq(world_counts(world).reservations_held, HOLDS - ENGINE_SWEEP_MAX);
+    cr_assert_eq(world_counts(world).reservations_ended, ENGINE_SWEEP_MAX + 1);
 }
 
 Test(sweep, a_restart_does_not_revive_a_lease_that_only_waits_for_its_sweep)
