@@ -28,7 +28,8 @@
     X(SUPERSEDED, 11, FINAL,                                                                                           \
       "a later mutation of the reservation replaced the kept outcome; this key may have taken effect before it")       \
     X(KEY_REUSED, 20, UNTOUCHED, "the key was used for other content; operation and original_lsn say for what")        \
-    X(TOO_LATE, 21, UNTOUCHED, "log time is past not_after; this key has not taken effect and never will")             \
+    X(TOO_LATE, 21, UNTOUCHED,                                                                                         \
+      "log time is past not_after: this transmission does nothing, and no outcome of the key is kept any more")        \
     X(DEADLINE_TOO_FAR, 22, UNTOUCHED, "not_after lies further ahead of log time than the server allows")              \
     X(FENCED, 30, UNTOUCHED, "a newer lease on the resource was granted; token is the newest")                         \
     X(LEASE_EXPIRED, 31, UNTOUCHED, "the lease ran out and nobody came after")                                         \
@@ -38,7 +39,9 @@
     X(TOKEN_UNKNOWN, 35, UNTOUCHED,                                                                                    \
       "the token lies beyond the shard's log: the log has lost something, or the token is made up")                    \
     X(NO_SUCH_LEASE, 36, UNTOUCHED, "the resource has no lease")                                                       \
-    X(NO_SUCH_KEY, 37, UNTOUCHED, "the key is unknown; past its deadline this means it never took effect")             \
+    X(NO_SUCH_KEY, 37, UNTOUCHED,                                                                                      \
+      "the key is unknown; a reserve whose deadline is past did not and will not take effect, or has ended and is "    \
+      "forgotten")                                                                                                     \
     X(LIMIT_REACHED, 40, UNTOUCHED, "a table is full; limit says which")                                               \
     X(OVERLOADED, 64, UNTOUCHED, "the server is too busy to log this; try again later")                                \
     X(DISK_FULL, 65, UNTOUCHED, "the log has no space for new commands")                                               \
