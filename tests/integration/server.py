@@ -157,6 +157,19 @@ class Server:
     def send_signal(self, number):
         self.process.send_signal(number)
 
+    def pause(self):
+        """SIGSTOP, and waits until every thread has stopped: the signal returns before they do."""
+        self.process.send_signal(signal.SIGSTOP)
+        tasks = pathlib.Path(f"/proc/{self.process.pid}/task")
+        until = time.monotonic() + 30
+        while any(task.joinpath("stat").read_text().rpartition(")")[2].split()[0] not in "Tt" for task in tasks.iterdir()):
+            if time.monotonic() > until:
+                raise TimeoutError("innkeepd does not stop on SIGSTOP")
+            time.sleep(0.001)
+
+    def resume(self):
+        self.process.send_signal(signal.SIGCONT)
+
     def kill(self):
         """SIGKILL, as a crash of the process."""
         self.process.kill()

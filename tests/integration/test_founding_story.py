@@ -4,7 +4,6 @@
 A has a lease and writes late; B may have come after. The numbers are those of RELIABILITY's founding story with shorter leases.
 """
 import resource
-import signal
 import time
 
 import innkeep_client as ink
@@ -68,12 +67,12 @@ class Story(Case):
     def stall(self, seconds):
         """Leaves a stopped server with what was queued; tells it to go on when the lease is over."""
         time.sleep(seconds)
-        self.server.send_signal(signal.SIGCONT)
+        self.server.resume()
 
     def test_iv_a_stalled_server_judges_by_log_order_and_log_time(self):
         for b_first in (False, True, False, True):
             first = self.acquire(self.a, 1)
-            self.server.send_signal(signal.SIGSTOP)
+            self.server.pause()
             write = self.hotel.reserve(fence=(RESOURCE, first))
             acquire = ink.lease_acquire(1, ink.new_key(), RESOURCE, 60 * SECOND)
             places = {}
@@ -95,7 +94,7 @@ class Story(Case):
     def test_iv_a_stalled_server_keeps_the_order_of_one_connection(self):
         for write_first in (True, False):
             token = self.acquire(self.a, 1)
-            self.server.send_signal(signal.SIGSTOP)
+            self.server.pause()
             items = [self.hotel.reserve(fence=(RESOURCE, token)), ink.lease_acquire(1, ink.new_key(), RESOURCE, 60 * SECOND)]
             places = self.a.submit(items if write_first else items[::-1])
             self.stall(1.3)
@@ -135,7 +134,7 @@ class Story(Case):
         for kill in range(KILLS):
             session = ink.new_key(random)
             if kill % 4 == 0:
-                self.server.send_signal(signal.SIGSTOP)  # this grant never happens
+                self.server.pause()  # this grant never happens
             places = self.b.submit([ink.lease_acquire(1, session, RESOURCE, 3600 * SECOND)])
             answer = None
             if kill % 4 < 3:

@@ -1,6 +1,5 @@
 #!/usr/bin/env python3
 """Keys and deadlines: a mutation takes effect at most once, and past its deadline definitely not, across retries and crashes."""
-import signal
 import time
 
 import innkeep_client as ink
@@ -200,7 +199,7 @@ class Deadlines(Case):
     def send_and_crash(self, item, random, never_taken):
         """Leaves the outcome unknown: a kill close to the moment of the command, or of a server that never looked at it."""
         if never_taken:
-            self.server.send_signal(signal.SIGSTOP)
+            self.server.pause()
         self.client.submit([item])
         time.sleep(random.choice((0, 0, 0.001, 0.02)))
         self.server.restart()
