@@ -282,15 +282,16 @@ static bool deal_events(struct replay *replay)
 {
     const struct demand_plan *plan = replay->plan;
     replay->outcomes = calloc(plan->bookings.count, sizeof *replay->outcomes);
-    bool room = replay->outcomes != NULL;
+    if (replay->outcomes == NULL)
+        return failure_set(replay->failure, EXIT_REFUSED, "out of memory");
     for (int i = 0; i < HOTELS_COUNT; i++) {
         replay->lanes[i].events = calloc(plan->events.count, sizeof *replay->lanes[i].events);
-        room = room && replay->lanes[i].events != NULL;
+        if (replay->lanes[i].events == NULL)
+            return failure_set(replay->failure, EXIT_REFUSED, "out of memory");
     }
-    if (!room)
-        return failure_set(replay->failure, EXIT_REFUSED, "out of memory");
     for (uint32_t i = 0; i < plan->events.count; i++) {
         struct lane *lane = &replay->lanes[plan->bookings.items[plan->events.items[i].booking].hotel];
+        REQUIRE(lane->events != NULL);
         lane->events[lane->count++] = i;
     }
     return true;

@@ -5,6 +5,7 @@
 #include <inttypes.h>
 #include <stdlib.h>
 
+#define SECONDS_PER_DAY 86400
 #define PUMP_MS 1000
 #define SILENCE_MAX 60 /* pumps without an answer */
 
@@ -24,7 +25,7 @@ static uint64_t property_at(const struct load_setup_options *options, size_t ind
 
 static int32_t today(void)
 {
-    return (int32_t)(time(NULL) / (24 * 3600));
+    return (int32_t)(time(NULL) / (time_t)SECONDS_PER_DAY);
 }
 
 static int submit_property(struct inn_pipeline *pipeline, const struct load_setup_options *options, size_t number)

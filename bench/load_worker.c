@@ -49,6 +49,13 @@ static struct message_header *message_at(const struct load_worker *worker, const
     return (struct message_header *)(void *)(connection->messages + slot * size);
 }
 
+/* The place in the ring of the queue that lies `distance` behind its beginning; distance <= slots_count. */
+static uint32_t queue_place(const struct load_connection *connection, uint32_t distance)
+{
+    uint32_t place = connection->queue_begin + distance;
+    return place < connection->slots_count ? place : place - connection->slots_count;
+}
+
 /* Gives a free slot new content and queues it. The correlation carries the slot below and how often it was used above. */
 static void slot_renew(struct load_worker *worker, struct load_connection *connection, uint32_t number, uint64_t now_ns)
 {
@@ -65,8 +72,7 @@ static void slot_renew(struct load_worker *worker, struct load_connection *conne
         .arrivals_count = worker->options->nights - worker->options->stay + 1,
     };
     load_message_fill(message_at(worker, connection, number), &fill, connection->targets, &worker->random);
-    uint32_t end = (connection->queue_begin + connection->queue_count) % connection->slots_count;
-    connection->queue[end] = number;
+    connection->queue[queue_place(connection, connection->queue_count)] = number;
     connection->queue_count++;
 }
 
@@ -80,7 +86,7 @@ static void connection_count_loss(struct load_worker *worker, struct load_connec
     for (uint32_t i = 0; i < connection->slots_count; i++)
         under_way += connection->slots[i].answers_left;
     for (uint32_t i = 0; i < connection->queue_count; i++) {
-        uint32_t number = connection->queue[(connection->queue_begin + i) % connection->slots_count];
+        uint32_t number = connection->queue[queue_place(connection, i)];
         queued += connection->slots[number].answers_left;
     }
     worker->unsent += queued;
@@ -106,7 +112,7 @@ static int gather(const struct load_worker *worker, const struct load_connection
     size_t size = load_message_size(worker->options->batch);
     int count = 0;
     for (uint32_t i = 0; i < connection->queue_count; i++) {
-        uint32_t number = connection->queue[(connection->queue_begin + i) % connection->slots_count];
+        uint32_t number = connection->queue[queue_place(connection, i)];
         uint8_t *message = connection->messages + number * size;
         if (count > 0 && (uint8_t *)iovecs[count - 1].iov_base + iovecs[count - 1].iov_len == message)
             iovecs[count - 1].iov_len += size;
@@ -129,7 +135,7 @@ static void queue_advance(const struct load_worker *worker, struct load_connecti
     uint32_t messages = (uint32_t)(bytes / size);
     ENSURE(messages <= connection->queue_count);
     connection->queue_sent_bytes = (uint32_t)(bytes % size);
-    connection->queue_begin = (connection->queue_begin + messages) % connection->slots_count;
+    connection->queue_begin = queue_place(connection, messages);
     connection->queue_count -= messages;
 }
 

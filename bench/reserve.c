@@ -272,10 +272,10 @@ static void measure(struct arguments *arguments, struct load_setup *setup, struc
 
 static void run_all(struct arguments *arguments, struct failure *failure)
 {
-    static struct load_run_result result;
-    static struct reserve_report report;
+    struct load_run_result result = { 0 };
     struct load_setup setup = { 0 };
-    report = (struct reserve_report){ .options = &arguments->run, .setup_options = &arguments->setup, .setup = &setup };
+    struct reserve_report report = { .options = &arguments->run, .setup_options = &arguments->setup };
+    report.setup = &setup;
     report.result = &result;
     report.failure = failure;
     bool ready = run_probes(arguments, &report, failure) && load_setup_run(&setup, &arguments->setup, failure) &&

@@ -28,7 +28,7 @@ COLUMNS = ["hotel", "is_canceled", "lead_time", "arrival_date_year", "arrival_da
            "stays_in_weekend_nights", "stays_in_week_nights", "country", "reserved_room_type", "reservation_status",
            "reservation_status_date"]
 LETTERS = "ABCDL"
-TIMEOUT_S = 120
+TIMEOUT_S = 60
 arguments = None
 
 
@@ -80,8 +80,13 @@ class Server:
         self.address = dict(word.split("=") for word in ready.split()[2:])["listen"]
 
     def end(self, how):
+        """Ends it by a signal and returns its exit status: negative if it had to be killed."""
         self.process.send_signal(how)
-        self.process.wait(TIMEOUT_S)
+        try:
+            self.process.wait(TIMEOUT_S)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
         self.process.stdout.close()
         return self.process.returncode
 

@@ -225,7 +225,7 @@ Test(load_worker, counts_what_is_not_answered_as_unknown_when_the_server_goes)
 {
     run(CONDUCT_CLOSE, 100, 0, 60 * NS_PER_SECOND);
     cr_expect_eq(worker.failure.exit_code, EXIT_NO_ANSWER);
-    cr_expect_eq(answered(), 100 * BATCH);
+    cr_expect_eq(answered(), (uint64_t)100 * BATCH);
     cr_expect_eq(worker.unknown + worker.unsent, PIPELINE);
     cr_expect_gt(worker.unknown, 0);
 }
@@ -234,7 +234,7 @@ Test(load_worker, repeats_what_the_server_says_of_the_connection)
 {
     run(CONDUCT_SHUT_OFF, 10, 0, 60 * NS_PER_SECOND);
     expect_failure(EXIT_REFUSED, status_text(STATUS_IDLE_TOO_LONG));
-    cr_expect_eq(answered(), 10 * BATCH);
+    cr_expect_eq(answered(), (uint64_t)10 * BATCH);
 }
 
 Test(load_worker, notices_an_item_answered_twice)
