@@ -6,6 +6,10 @@
 #include "net/server/shard.h"
 
 #include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+
+#define TOKEN_ALARM_INTERVAL_NS (10 * NS_PER_SECOND)
 
 /* How far ahead of the record being applied the cache is warmed: long enough for a miss to memory, short enough to stay in the first level. */
 #define PREFETCH_DISTANCE 8
@@ -48,6 +52,21 @@ static int system_apply(struct shard *shard, const struct record_header *record,
     return state_machine_step(&shard->machine, record, lsn, &result);
 }
 
+/* A token from beyond the log: either a client makes tokens up, or this log has lost something that it granted. Said aloud, but not more often
+ * than people read. */
+static void token_alarm(struct shard *shard, const struct record_header *record, uint64_t lsn)
+{
+    shard->unknown_tokens_count++;
+    if (shard->now_ns < shard->next_token_alarm_ns)
+        return;
+    shard->next_token_alarm_ns = shard->now_ns + TOKEN_ALARM_INTERVAL_NS;
+    fprintf(stderr,
+            "innkeepd: ALARM: shard %u: a %s of property %" PRIu64 " (lsn %" PRIu64
+            ") carries a token beyond this log's end: either the client made it up, or this log has lost something; "
+            "%" PRIu64 " such since start\n",
+            shard->index, operation_name(record->kind), record->property, lsn, shard->unknown_tokens_count);
+}
+
 /* 0, -EAGAIN if the answer's way is full, or a negated errno of the state machine. */
 static int command_apply(struct shard *shard, const struct record_header *record, uint64_t lsn)
 {
@@ -64,6 +83,8 @@ static int command_apply(struct shard *shard, const struct record_header *record
         return error;
     bool clocks_agree = shard->now_ns >= ticket->arrived_ns; /* another shard's turn may have begun later than ours */
     commit_latency_record(&shard->latency, clocks_agree ? shard->now_ns - ticket->arrived_ns : 0);
+    if (header->status == STATUS_TOKEN_UNKNOWN)
+        token_alarm(shard, record, lsn);
     shard_answer_end(shard, ticket, header);
     shard->line.first++;
     return 0;

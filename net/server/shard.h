@@ -153,6 +153,8 @@ struct shard {
     struct commit_latency latency;
     struct commit_latency_logged latency_logged;
     bool alarm;
+    uint64_t unknown_tokens_count;
+    uint64_t next_token_alarm_ns;
     uint64_t next_second_ns;
     uint64_t next_tick_ns;  /* ticks are coalesced: none before */
     uint64_t idle_since_ns; /* last data frame applied */
