@@ -2,8 +2,8 @@
  *
  * The happy path: make sure of a connection, send the item, wait for its result. Then the failures:
  *   - the connection is gone before anything was sent: connect again and send; nothing is in doubt;
- *   - it is lost, or says nothing until the time is up, after the item was sent: the item is *unresolved*. The same bytes go out again
- *     (with a mutation's key the server answers what came of the first), after a pause that doubles;
+ *   - it is lost, or says nothing until the time is up, after the item was sent: the item is *unresolved*. The same
+ *     bytes go out again (with a mutation's key the server answers what came of the first), after a pause that doubles;
  *   - an answer comes to a later transmission while an earlier one is unresolved: it counts only if it settles the key
  *     (see answer_meaning); else the item stays unresolved and the next transmission follows;
  *   - the time is up: INN_UNKNOWN if unresolved, else INN_NO_ANSWER.
@@ -71,7 +71,7 @@ void inn_options_init(struct inn_options *options)
     };
 }
 
-/* ---- The connection --------------------------------------------------------------------------------------------------- */
+/* ---- The connection ---------------------------------------------------------------------------------------------- */
 
 static uint64_t min_u64(uint64_t a, uint64_t b)
 {
@@ -236,7 +236,7 @@ uint64_t inn_last_not_after(const struct inn_connection *connection)
     return connection->last_not_after_ns;
 }
 
-/* ---- One transmission --------------------------------------------------------------------------------------------------- */
+/* ---- One transmission -------------------------------------------------------------------------------------------- */
 
 static enum transmission transmission_of_failure(int verdict)
 {
@@ -294,7 +294,7 @@ static enum transmission transmit(struct inn_connection *c, const struct call *c
     return sent ? TRANSMISSION_LOST : TRANSMISSION_UNSENT;
 }
 
-/* ---- Until it is answered ------------------------------------------------------------------------------------------------- */
+/* ---- Until it is answered ---------------------------------------------------------------------------------------- */
 
 /* What an answer to one transmission says of a key that was sent before and not answered. */
 enum meaning {
@@ -433,7 +433,7 @@ static int call_finish(struct inn_connection *c, struct call *call, void *result
     return verdict;
 }
 
-/* ---- Mutations ------------------------------------------------------------------------------------------------------------ */
+/* ---- Mutations --------------------------------------------------------------------------------------------------- */
 
 /* The answer to hello carries the time of the newest frame, which is old where nobody has asked for anything lately.
  * Once a connection, a barrier brings the server's clock. Where that fails, call_moves_deadline helps. */
@@ -534,7 +534,7 @@ int inn_cancel(struct inn_connection *connection, const struct inn_change_reques
     return change(connection, OPERATION_CANCEL, request, result);
 }
 
-/* ---- Leases --------------------------------------------------------------------------------------------------------------- */
+/* ---- Leases ------------------------------------------------------------------------------------------------------ */
 
 int inn_lease_acquire(struct inn_connection *connection, const struct inn_lease_acquire_request *request,
                       struct inn_lease_result *result)
@@ -575,7 +575,7 @@ int inn_lease_show(struct inn_connection *connection, const struct inn_lease_req
     return call_finish(connection, &call, result, sizeof *result);
 }
 
-/* ---- Questions ------------------------------------------------------------------------------------------------------------ */
+/* ---- Questions --------------------------------------------------------------------------------------------------- */
 
 int inn_lookup(struct inn_connection *connection, uint64_t property, struct inn_key key,
                struct inn_lookup_result *result)
@@ -624,7 +624,7 @@ int inn_status(struct inn_connection *connection, uint32_t shard, int with_hash,
     return call_finish(connection, &call, result, sizeof *result);
 }
 
-/* ---- What came of it -------------------------------------------------------------------------------------------------------- */
+/* ---- What came of it --------------------------------------------------------------------------------------------- */
 
 static int resolution_of_unknown_key(unsigned operation, bool deadline_past)
 {

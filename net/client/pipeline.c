@@ -45,7 +45,7 @@ static bool options_valid(const struct inn_pipeline_options *o)
            strlen(o->client) <= OWNER_SIZE;
 }
 
-/* ---- Time and bytes ------------------------------------------------------------------------------------------------- */
+/* ---- Time and bytes ---------------------------------------------------------------------------------------------- */
 
 static void look_at_clock(struct inn_pipeline *pipeline)
 {
@@ -123,7 +123,7 @@ int inn_want_write(const struct inn_pipeline *pipeline)
     return session_output(&pipeline->session, &bytes) > 0;
 }
 
-/* ---- Opening and closing ---------------------------------------------------------------------------------------------- */
+/* ---- Opening and closing ----------------------------------------------------------------------------------------- */
 
 static int await_hello(struct inn_pipeline *pipeline, const char *address, uint64_t until_ns, struct inn_error *error)
 {
@@ -241,7 +241,7 @@ const char *inn_pipeline_error(const struct inn_pipeline *pipeline)
     return pipeline->session.error;
 }
 
-/* ---- Submitting ------------------------------------------------------------------------------------------------------- */
+/* ---- Submitting -------------------------------------------------------------------------------------------------- */
 
 static uint64_t deadline_of(const struct inn_pipeline *pipeline)
 {
@@ -413,7 +413,7 @@ void inn_pipeline_seal(struct inn_pipeline *pipeline)
     session_seal(&pipeline->session);
 }
 
-/* ---- Completions ------------------------------------------------------------------------------------------------------ */
+/* ---- Completions ------------------------------------------------------------------------------------------------- */
 
 int inn_pipeline_next(struct inn_pipeline *pipeline, struct inn_completion *completion)
 {

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* ---- Memory -------------------------------------------------------------------------------------------------------- */
+/* ---- Memory ------------------------------------------------------------------------------------------------------ */
 
 static bool options_valid(const struct session_options *o)
 {
@@ -45,7 +45,7 @@ void session_free(struct session *session)
     memset(session, 0, sizeof *session);
 }
 
-/* ---- Requests ------------------------------------------------------------------------------------------------------- */
+/* ---- Requests ---------------------------------------------------------------------------------------------------- */
 
 static struct message_header *message_at(const struct session *session, size_t offset)
 {
@@ -192,7 +192,7 @@ void session_output_taken(struct session *session, size_t size)
         session->send_begin = session->send_sealed = session->send_end = 0;
 }
 
-/* ---- Answers -------------------------------------------------------------------------------------------------------- */
+/* ---- Answers ----------------------------------------------------------------------------------------------------- */
 
 static const struct message_header *received_message(const struct session *session)
 {

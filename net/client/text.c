@@ -100,7 +100,7 @@ const char *inn_limit_name(unsigned limit)
     return name_at(names, ARRAY_COUNT(names), limit);
 }
 
-/* ---- Keys ----------------------------------------------------------------------------------------------------------- */
+/* ---- Keys -------------------------------------------------------------------------------------------------------- */
 
 struct inn_key inn_key_random(void)
 {
@@ -166,7 +166,7 @@ char *inn_key_format(struct inn_key key, char text[INN_KEY_TEXT_SIZE])
     return text;
 }
 
-/* ---- Dates and numbers ------------------------------------------------------------------------------------------------ */
+/* ---- Dates and numbers ------------------------------------------------------------------------------------------- */
 
 int inn_date_parse(const char *text, int32_t *day_number)
 {

@@ -33,7 +33,7 @@ void transport_wait(int fd, bool for_write, uint64_t timeout_ns)
     (void)ppoll(&p, 1, timeout_ns == UINT64_MAX ? NULL : &t, NULL);
 }
 
-/* ---- Connecting ----------------------------------------------------------------------------------------------------- */
+/* ---- Connecting -------------------------------------------------------------------------------------------------- */
 
 /* Waits for a connect under way. 0 or the errno that ended it. */
 static int await_connect(int fd, uint64_t until_ns)
@@ -152,7 +152,7 @@ int transport_connect(const char *address, uint64_t until_ns, int *fd, struct in
     return connect_tcp(address, until_ns, fd, error);
 }
 
-/* ---- Bytes ---------------------------------------------------------------------------------------------------------- */
+/* ---- Bytes ------------------------------------------------------------------------------------------------------- */
 
 static void transport_fail(struct session *session, int errno_value)
 {

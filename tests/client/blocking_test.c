@@ -23,7 +23,7 @@ static void remember_item(const struct message_header *request)
         memcpy(items_seen[items_count++], request + 1, message_item_first(request)->size);
 }
 
-/* ---- Scripts ---------------------------------------------------------------------------------------------------------------- */
+/* ---- Scripts ----------------------------------------------------------------------------------------------------- */
 
 static void hello_then_lose_one(struct fake_server *s, int fd)
 {
@@ -122,7 +122,7 @@ static void not_innkeep(struct fake_server *s, int fd)
     (void)fake_read(s);
 }
 
-/* ---- Helpers ---------------------------------------------------------------------------------------------------------------- */
+/* ---- Helpers ----------------------------------------------------------------------------------------------------- */
 
 static struct inn_connection *connect_to_script(fake_serve *const *script, uint64_t timeout_ns, bool retry)
 {
@@ -154,7 +154,7 @@ static const struct inn_change_request change_request = { .mutation = { .propert
 
 #define SCRIPT(...) ((fake_serve *const[]){ __VA_ARGS__, NULL })
 
-/* ---- Retries ------------------------------------------------------------------------------------------------------------------ */
+/* ---- Retries ----------------------------------------------------------------------------------------------------- */
 
 Test(blocking, a_lost_answer_is_asked_for_again_with_the_same_bytes)
 {
@@ -274,7 +274,7 @@ Test(blocking, silence_ends_with_the_timeout)
     end(c);
 }
 
-/* ---- Deadlines ---------------------------------------------------------------------------------------------------------------- */
+/* ---- Deadlines --------------------------------------------------------------------------------------------------- */
 
 static void clock_ahead(struct fake_server *s, int fd)
 {
@@ -340,7 +340,7 @@ Test(blocking, a_deadline_of_the_callers_is_never_moved)
     cr_assert_eq(not_after_seen(0), START_NS + NS_PER_SECOND);
 }
 
-/* ---- Resolving ---------------------------------------------------------------------------------------------------------------- */
+/* ---- Resolving --------------------------------------------------------------------------------------------------- */
 
 struct found {
     uint64_t barrier_time_ns;
@@ -410,7 +410,7 @@ Test(blocking, a_refusal_found_is_a_refusal)
     cr_assert_eq(resolution.status, INN_SOLD_OUT);
 }
 
-/* ---- Connecting ---------------------------------------------------------------------------------------------------------------- */
+/* ---- Connecting -------------------------------------------------------------------------------------------------- */
 
 static int connect_verdict(const char *address, struct inn_error *error)
 {

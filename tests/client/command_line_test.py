@@ -1,6 +1,7 @@
-"""The command line's contract: exit codes, what is printed where, the JSON fields. Real binaries, a real server.
+"""The command line's contract: exit codes, what is printed where, the JSON fields. Real binaries, a real server. And two
+programs that use the library against the same server.
 
-    command_line_test.py INNKEEP INNKEEPD SCRATCH_DIR
+    command_line_test.py INNKEEP INNKEEPD SCRATCH_DIR LIVE_PIPELINE CONSUMER
 """
 import datetime
 import json
@@ -16,7 +17,7 @@ import threading
 import unittest
 import uuid
 
-INNKEEP = INNKEEPD = SCRATCH = ""
+INNKEEP = INNKEEPD = SCRATCH = LIVE_PIPELINE = CONSUMER = ""
 KEY = "3f0c7a52-9f3e-4d1b-8a64-5f0c1d2e3a4b"
 NOBODY = "127.0.0.1:1"
 
@@ -43,7 +44,8 @@ class Usage(unittest.TestCase):
     def test_wrong_words_exit_2_with_a_reason_and_send_nothing(self):
         reserve = ["reserve", "1", "2", "--arrival", "2026-12-01", "--nights", "1"]
         wrong = [
-            [], ["frob"], ["lease"], ["lease", "frob", "1", "2"], ["--frob", "status"], ["property"], ["property", "create"],
+            [], ["frob"], ["lease"], ["lease", "frob", "1", "2"], ["--frob", "status"], ["property"],
+            ["property", "create"],
             ["property", "create", "x"], ["property", "create", "-1"], ["property", "create", "18446744073709551616"],
             ["property", "create", "1", "2"], ["property", "create", "1", "--business-date", "2026-02-29"],
             ["room-type", "create", "1", "2"], ["room-type", "create", "1", "4294967296", "--rooms", "1"],
@@ -55,13 +57,16 @@ class Usage(unittest.TestCase):
             ["reserve", "1"], ["reserve", "1", "2"], ["reserve", "1", "2", "--arrival", "2026-12-01"],
             ["reserve", "1", "2", "--arrival", "2026-13-01", "--nights", "1"],
             ["reserve", "1", "2", "--arrival", "20261201", "--nights", "1"],
-            [*reserve, "--rooms", "1.5"], [*reserve, "--hold", "15x"], [*reserve, "--hold", ""], [*reserve, "--within", "-5s"],
-            [*reserve, "--key", "abc"], [*reserve, "--fence", "desk"], [*reserve, "--fence", ":1"], [*reserve, "--fence", "desk:x"],
+            [*reserve, "--rooms", "1.5"], [*reserve, "--hold", "15x"], [*reserve, "--hold", ""],
+            [*reserve, "--within", "-5s"],
+            [*reserve, "--key", "abc"], [*reserve, "--fence", "desk"], [*reserve, "--fence", ":1"],
+            [*reserve, "--fence", "desk:x"],
             ["confirm", "1"], ["confirm", "1", "not-a-key"], ["lookup", "1", KEY, "extra"], ["barrier", "x"],
             ["calendar", "1", "--from", "2026-12-01"], ["lease", "acquire", "1", "desk", "--ttl", "5s"],
             ["lease", "acquire", "1", "desk", "--owner", "a"],
             ["lease", "acquire", "1", "desk", "--owner", "x" * 33, "--ttl", "5s"],
-            ["lease", "acquire", "1", "", "--owner", "a", "--ttl", "5s"], ["lease", "renew", "1", "desk", "--ttl", "5s"],
+            ["lease", "acquire", "1", "", "--owner", "a", "--ttl", "5s"],
+            ["lease", "renew", "1", "desk", "--ttl", "5s"],
             ["lease", "show", "1", "18446744073709551616"], ["status", "1"], ["--timeout", "0", "status"],
             ["--server", "localhost", "status"], ["--server", "unix:", "status"], ["status", "--server", "host:99999"],
             ["status", "--rooms", "1"],
@@ -171,12 +176,14 @@ class Live(unittest.TestCase):
         return self.json_(expected, "reserve", self.property, 3, "--arrival", "2026-12-24", "--nights", 1, *more)
 
     def test_a_reserve_prints_its_key_first_and_the_key_finds_it(self):
-        out = self.run_(0, "reserve", self.property, 3, "--arrival", "2026-12-24", "--nights", 2, "--reference", 2**64 - 1)
+        out = self.run_(0, "reserve", self.property, 3, "--arrival", "2026-12-24", "--nights", 2,
+                        "--reference", 2**64 - 1)
         first, second = out.splitlines()
         key = re.fullmatch(r"key ([0-9a-f-]{36})", first).group(1)
         self.assertTrue(second.startswith("confirmed: "), second)
         found = self.json_(0, "lookup", self.property, key)
-        self.assertEqual((found["what"], found["state"], found["arrival"], found["nights"], found["rooms"], found["key"]),
+        self.assertEqual((found["what"], found["state"], found["arrival"], found["nights"], found["rooms"],
+                          found["key"]),
                          ("reservation", "confirmed", "2026-12-24", 2, 1, key))
         self.assertEqual(found["external_reference"], 2**64 - 1)
 
@@ -205,14 +212,15 @@ class Live(unittest.TestCase):
         reused = self.reserve(1, "--key", key, "--rooms", 2)
         self.assertEqual((reused["status"], reused["operation"], reused["original_lsn"]),
                          ("KEY_REUSED", "reserve", first["lsn"]))
-        night = self.json_(0, "calendar", self.property, 3, "--from", "2026-12-24", "--nights", 1)["types"][0]["nights"][0]
-        self.assertEqual(night, {"night": "2026-12-24", "sellable": 2, "sold": 1, "held": 0, "available": 1})
+        calendar = self.json_(0, "calendar", self.property, 3, "--from", "2026-12-24", "--nights", 1)
+        self.assertEqual(calendar["types"][0]["nights"][0], {"night": "2026-12-24", "sellable": 2, "sold": 1, "held": 0, "available": 1})
 
     def test_hold_confirm_cancel_release(self):
         held = self.reserve(0, "--hold", "15m")
         self.assertEqual((held["state"], held["hold_deadline_ns"] - held["log_time"]), ("held", 15 * 60 * 10**9))
         confirmed = self.json_(0, "confirm", self.property, held["key"])
-        self.assertEqual((confirmed["state"], confirmed["version"], confirmed["reservation"]), ("confirmed", 2, held["key"]))
+        self.assertEqual((confirmed["state"], confirmed["version"], confirmed["reservation"]),
+                         ("confirmed", 2, held["key"]))
         self.assertNotEqual(confirmed["key"], held["key"])
         conflict = self.json_(1, "release", self.property, held["key"])
         self.assertEqual((conflict["status"], conflict["state"]), ("STATE_CONFLICT", "confirmed"))
@@ -224,8 +232,8 @@ class Live(unittest.TestCase):
         self.assertEqual(self.json_(0, "release", self.property, other["key"])["state"], "released")
 
     def test_rooms_set_takes_weekdays(self):
-        self.run_(0, "rooms", "set", self.property, 3, "--from", "2026-12-21", "--to", "2026-12-27", "--weekdays", "SAT,sun",
-                  "--rooms", 9)
+        self.run_(0, "rooms", "set", self.property, 3, "--from", "2026-12-21", "--to", "2026-12-27",
+                  "--weekdays", "SAT,sun", "--rooms", 9)
         answer = self.json_(0, "calendar", self.property, "--from", "2026-12-21", "--nights", 7)
         self.assertEqual([n["sellable"] for n in answer["types"][0]["nights"]], [2, 2, 2, 2, 2, 9, 9])
 
@@ -236,7 +244,8 @@ class Live(unittest.TestCase):
         self.assertGreater(answer["pages"], 1)
         self.assertEqual([t["room_type"] for t in answer["types"]], [3, *range(10, 30)])
         self.assertEqual({len(t["nights"]) for t in answer["types"]}, {900})
-        self.assertEqual(len(self.run_(0, "calendar", self.property, "--from", "2026-12-01", "--nights", 10).splitlines()), 211)
+        text = self.run_(0, "calendar", self.property, "--from", "2026-12-01", "--nights", 10)
+        self.assertEqual(len(text.splitlines()), 211)
 
     def test_a_lease_fences_writes(self):
         granted = self.json_(0, "lease", "acquire", self.property, "desk", "--owner", "alice", "--ttl", "1m")
@@ -271,16 +280,24 @@ class Live(unittest.TestCase):
             "NO_SUCH_PROPERTY": ["reserve", 999999, 3, "--arrival", "2026-12-24", "--nights", 1],
             "NO_SUCH_ROOM_TYPE": ["reserve", self.property, 99, "--arrival", "2026-12-24", "--nights", 1],
             "BEYOND_HORIZON": ["reserve", self.property, 3, "--arrival", "2036-12-24", "--nights", 1],
-            "DEADLINE_TOO_FAR": ["reserve", self.property, 3, "--arrival", "2026-12-24", "--nights", 1, "--within", "1h"],
+            "DEADLINE_TOO_FAR": ["reserve", self.property, 3, "--arrival", "2026-12-24", "--nights", 1,
+                                 "--within", "1h"],
             "NO_SUCH_KEY": ["lookup", self.property, KEY],
             "NO_SUCH_RESERVATION": ["cancel", self.property, KEY],
             "ZERO_TTL": ["lease", "acquire", self.property, "x", "--owner", "a", "--ttl", "0s"],
-            "REVERSED_RANGE": ["rooms", "set", self.property, 3, "--from", "2026-12-24", "--to", "2026-12-23", "--rooms", 1],
+            "REVERSED_RANGE": ["rooms", "set", self.property, 3, "--from", "2026-12-24", "--to", "2026-12-23",
+                               "--rooms", 1],
         }
         for status, words in cases.items():
             with self.subTest(status=status):
                 self.assertEqual(self.json_(1, *words)["status"], status)
                 self.assertIn(f"refused: {status}: ", self.run_(1, *words))
+
+    def test_programs_of_the_library_work_against_the_server(self):
+        for program in (LIVE_PIPELINE, CONSUMER):
+            done = subprocess.run([program, self.server.address], capture_output=True, text=True, timeout=120,
+                                  check=False)
+            self.assertEqual(done.returncode, 0, (program, done.stdout, done.stderr))
 
     def test_barrier_moves_every_shard(self):
         code, out, _ = innkeep("--json", "barrier", server=self.server.address)
@@ -369,6 +386,6 @@ class Broken(unittest.TestCase):
 
 
 if __name__ == "__main__":
-    INNKEEP, INNKEEPD, SCRATCH = sys.argv[1:4]
-    del sys.argv[1:4]
+    INNKEEP, INNKEEPD, SCRATCH, LIVE_PIPELINE, CONSUMER = sys.argv[1:6]
+    del sys.argv[1:6]
     unittest.main(verbosity=1)

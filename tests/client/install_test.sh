@@ -1,6 +1,6 @@
 #!/bin/bash
-# Installs the client library into a fresh prefix, moves it elsewhere, and builds and runs programs against it: in C and C++ through
-# pkg-config, and through the CMake package.
+# Installs the client library into a fresh prefix, moves it elsewhere, and builds and runs programs against it: in C and
+# C++ through pkg-config, and through the CMake package.
 #
 #   install_test.sh BUILD_DIR SOURCE_DIR LIBDIR CC CXX CMAKE [flags the library was built with]
 set -euo pipefail

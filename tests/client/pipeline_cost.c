@@ -33,7 +33,7 @@ static struct inn_reserve_request request_of(uint64_t n)
     return request;
 }
 
-/* ---- The state machine alone ----------------------------------------------------------------------------------------------- */
+/* ---- The state machine alone ------------------------------------------------------------------------------------- */
 
 /* Answers all that the session has to send, in one message for each of its own. */
 static void answer_in_place(struct session *session, struct replies *replies)
@@ -103,7 +103,7 @@ static void measure_session(uint32_t batch, uint64_t requests)
     session_free(&session);
 }
 
-/* ---- With a socket ----------------------------------------------------------------------------------------------------------- */
+/* ---- With a socket ----------------------------------------------------------------------------------------------- */
 
 static void answer_everything(struct fake_server *s, int fd)
 {

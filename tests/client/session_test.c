@@ -11,7 +11,7 @@
 
 static struct replies replies; /* large: one for all, tests run in processes of their own */
 
-/* ---- Helpers ------------------------------------------------------------------------------------------------------------ */
+/* ---- Helpers ----------------------------------------------------------------------------------------------------- */
 
 static const struct session_options options_small = {
     .messages_max = 4, .batch_max = 4, .send_bytes = 4 * KIB, .receive_bytes = SESSION_RECEIVE_BYTES_MIN
@@ -93,7 +93,7 @@ static void answer(uint64_t correlation, enum status status, uint16_t item)
     replies_seal(&replies);
 }
 
-/* ---- Requests ----------------------------------------------------------------------------------------------------------- */
+/* ---- Requests ---------------------------------------------------------------------------------------------------- */
 
 /* The golden message `name`, which other tests hold against PROTOCOL.md. */
 static const struct message_header *golden(const char *name)
@@ -384,7 +384,7 @@ Test(session, a_full_send_buffer_takes_nothing_until_the_transport_has)
     session_free(&session);
 }
 
-/* ---- Answers ------------------------------------------------------------------------------------------------------------ */
+/* ---- Answers ----------------------------------------------------------------------------------------------------- */
 
 struct script_end {
     uint64_t users[8];
@@ -510,7 +510,7 @@ Test(session, results_hold_still_until_they_are_taken)
     session_free(&session);
 }
 
-/* ---- What a broken peer gets --------------------------------------------------------------------------------------------- */
+/* ---- What a broken peer gets ------------------------------------------------------------------------------------- */
 
 static void expect_protocol_error(struct session *session, size_t unknown)
 {
@@ -684,7 +684,7 @@ Test(session, another_service_is_recognised_as_such)
     session_free(&session);
 }
 
-/* ---- Ends ------------------------------------------------------------------------------------------------------------------ */
+/* ---- Ends -------------------------------------------------------------------------------------------------------- */
 
 Test(session, a_refused_hello_says_why_even_if_the_stream_ended_already)
 {
@@ -779,7 +779,7 @@ Test(session, after_a_new_start_old_answers_mean_nothing)
     expect_protocol_error(&session, 1);
 }
 
-/* ---- Everything at once ---------------------------------------------------------------------------------------------------- */
+/* ---- Everything at once ------------------------------------------------------------------------------------------ */
 
 struct random {
     uint64_t state;

@@ -44,7 +44,7 @@ void answer_print_failure(const struct answer *answer)
             inn_key_format(*answer->key, key));
 }
 
-/* ---- Mutations -------------------------------------------------------------------------------------------------------- */
+/* ---- Mutations --------------------------------------------------------------------------------------------------- */
 
 static void print_trailer(const struct inn_result *header)
 {
@@ -144,7 +144,7 @@ void answer_print_mutation(const struct answer *answer, const struct inn_mutatio
     }
 }
 
-/* ---- Leases ------------------------------------------------------------------------------------------------------------- */
+/* ---- Leases ------------------------------------------------------------------------------------------------------ */
 
 static void print_refused_lease(const struct answer *answer, const struct inn_lease_result *result)
 {
@@ -197,7 +197,7 @@ void answer_print_lease(const struct answer *answer, const struct inn_lease_resu
     print_lease_warning(result);
 }
 
-/* ---- Questions ---------------------------------------------------------------------------------------------------------- */
+/* ---- Questions --------------------------------------------------------------------------------------------------- */
 
 static void print_refused(const struct answer *answer, const struct inn_result *header)
 {

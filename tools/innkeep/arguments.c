@@ -62,7 +62,7 @@ struct command {
     const char *help; /* what it does; behind \v an example */
 };
 
-/* ---- Options ---------------------------------------------------------------------------------------------------------- */
+/* ---- Options ----------------------------------------------------------------------------------------------------- */
 
 #define OPTION(text, key, value, help) \
     {                                  \
@@ -141,7 +141,7 @@ static const struct argp_option options_status[] = {
     OPTIONS_END,
 };
 
-/* ---- Commands --------------------------------------------------------------------------------------------------------- */
+/* ---- Commands ---------------------------------------------------------------------------------------------------- */
 
 #define RESERVATION_EXAMPLE_KEY "3f0c7a52-9f3e-4d1b-8a64-5f0c1d2e3a4b"
 #define LEASE_NOTE "A booking needs no lease to be correct; never build anything that relies on one.\v"
@@ -279,7 +279,7 @@ static const struct command commands[] = {
       "--hash" },
 };
 
-/* ---- One option, one argument ------------------------------------------------------------------------------------------- */
+/* ---- One option, one argument ------------------------------------------------------------------------------------ */
 
 static void bad_value(const struct argp_state *state, const char *what, const char *text, const char *form)
 {
@@ -440,7 +440,7 @@ static void read_positional(enum positional positional, char *text, struct argp_
     }
 }
 
-/* ---- A command's words ---------------------------------------------------------------------------------------------------- */
+/* ---- A command's words ------------------------------------------------------------------------------------------- */
 
 struct reading {
     const struct command *command;

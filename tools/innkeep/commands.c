@@ -15,7 +15,7 @@ static enum exit_code exit_code_of(int verdict)
     return verdict < 0 || verdict == INN_SUPERSEDED ? EXIT_NO_ANSWER : EXIT_REFUSED;
 }
 
-/* ---- Mutations -------------------------------------------------------------------------------------------------------- */
+/* ---- Mutations --------------------------------------------------------------------------------------------------- */
 
 static struct inn_mutation mutation_of(const struct arguments *a)
 {
@@ -130,7 +130,7 @@ enum exit_code command_cancel(struct inn_connection *connection, const struct ar
     return finish_mutation(connection, a, INN_CANCEL, verdict, &request.mutation.key, &result);
 }
 
-/* ---- Leases ------------------------------------------------------------------------------------------------------------- */
+/* ---- Leases ------------------------------------------------------------------------------------------------------ */
 
 static struct answer answer_of(struct inn_connection *connection, const struct arguments *a, unsigned operation,
                                int verdict)
@@ -202,7 +202,7 @@ enum exit_code command_lease_show(struct inn_connection *connection, const struc
     return finish_lease(connection, a, INN_LEASE_SHOW, verdict, &result);
 }
 
-/* ---- Questions ---------------------------------------------------------------------------------------------------------- */
+/* ---- Questions --------------------------------------------------------------------------------------------------- */
 
 enum exit_code command_lookup(struct inn_connection *connection, const struct arguments *a)
 {
