@@ -62,6 +62,23 @@ Test(log, lsns_and_indexes_run_without_a_gap_through_restarts_and_segments)
     cr_assert(hash128_equal(report.position.previous_hash, world.frames[119].hash));
 }
 
+/* Both copies of its segment's header say what the first frame is and what it follows. */
+static void header_check(const struct world_frame *first, struct hash128 previous_hash)
+{
+    for (uint64_t copy = 0; copy < WAL_SEGMENT_HEADER_BLOCKS; copy++) {
+        struct wal_segment_header header;
+        char path[WAL_PATH_SIZE];
+        world_segment_path(&world, first->segment_sequence, path);
+        cr_assert_eq(scratch_read(path, copy * WAL_BLOCK_SIZE, &header, sizeof(header)), sizeof(header));
+        cr_assert_null(wal_segment_header_check(&header));
+        cr_assert_eq(header.segment_sequence, first->segment_sequence);
+        cr_assert_eq(header.first_frame_index, first->index);
+        cr_assert_eq(header.first_lsn, first->first_lsn);
+        cr_assert(hash128_equal(header.previous_hash, previous_hash));
+        cr_assert_eq(memcmp(header.uuid, world.options.uuid, sizeof(header.uuid)), 0);
+    }
+}
+
 /* Two frames to a segment, and one that leaves no room at all behind it. */
 Test(log, a_frame_that_does_not_fit_begins_the_next_segment_and_the_rest_stays_zero)
 {
@@ -79,6 +96,8 @@ Test(log, a_frame_that_does_not_fit_begins_the_next_segment_and_the_rest_stays_z
         bool first = i == 0 || frame->segment_sequence != frame[-1].segment_sequence;
         cr_assert_leq(frame->offset + frame->size, (uint64_t)WORLD_SEGMENT_SIZE);
         cr_assert_eq(frame->offset, first ? (uint64_t)WAL_SEGMENT_DATA_OFFSET : frame[-1].offset + frame[-1].size);
+        if (first)
+            header_check(frame, i == 0 ? (struct hash128){ 0, 0 } : frame[-1].hash);
         bool last = i + 1 == world.frames_count || frame[1].segment_sequence != frame->segment_sequence;
         if (!last)
             continue;
@@ -161,6 +180,40 @@ Test(log, a_frame_is_never_larger_than_a_segment_holds)
     cr_assert_eq(world.frames[2].segment_sequence, 3u);
     world_stop(&world);
     cr_assert_eq(world_read(&world).records, 3u);
+}
+
+/* What world_append put into a record, by its LSN. */
+static int content_check(void *context, const struct wal_frame_header *frame)
+{
+    uint64_t *lsn = context;
+    cr_assert_eq(frame->first_lsn, *lsn);
+    for (const struct record_header *record = wal_record_first(frame); record;
+         record = wal_record_next(frame, record), ++*lsn) {
+        const uint8_t *bytes = (const uint8_t *)record;
+        for (size_t i = sizeof(*record); i < record->size; i++)
+            cr_assert_eq(bytes[i], (uint8_t)(*lsn + i));
+    }
+    return 0;
+}
+
+Test(log, a_segment_larger_than_the_readers_window_is_read_as_it_was_written)
+{
+    world.options.segment_size = 8 * MIB;
+    world.options.frame_size_max = WAL_FRAME_SIZE_MAX;
+    world_start(&world);
+    for (int i = 0; i < 24; i++) {
+        for (int j = 0; j < 2 + i % 13; j++)
+            (void)world_append(&world, (uint16_t)(60000 - 8 * i));
+        world_seal(&world);
+    }
+    world_drain(&world);
+    struct wal_report report;
+    uint64_t lsn = 1;
+    cr_assert_eq(wal_read(world.io, &world.source, content_check, &lsn, &report), 0);
+    cr_assert_eq(report.verdict, WAL_CLEAN, "%s", report.stop_reason);
+    cr_assert_eq(lsn, wal_state_of(world.wal).next_lsn);
+    cr_assert_gt(wal_state_of(world.wal).segment_sequence, 1u);
+    world_stop(&world);
 }
 
 Test(log, frames_count_what_they_carry)
