@@ -130,9 +130,12 @@ static enum status leasing_acquire(struct engine *engine, const struct lease_acq
     return STATUS_OK;
 }
 
-/* Renewing and releasing a lease of which nothing is left is told apart from a token that was wrong. */
+/* Renewing and releasing a lease of which nothing is left is told apart from a token that was wrong; a token from beyond the log is
+ * told apart from both, for it may mean that this log has lost something. */
 static enum status leasing_judge(const struct engine *engine, uint32_t slot, struct lease_claim claim)
 {
+    if (slot == 0 && claim.token >= claim.lsn)
+        return STATUS_TOKEN_UNKNOWN;
     if (slot == 0)
         return claim.token <= engine->leases.reclaimed_token_max ? STATUS_LEASE_EXPIRED : STATUS_NO_SUCH_LEASE;
     return lease_judge(&engine->leases, slot, claim);

@@ -65,8 +65,11 @@ static enum status acquire(struct model *model, const struct lease_acquire *comm
     return answer(model, lease, STATUS_OK, result);
 }
 
-static enum status no_slot(struct model *model, uint64_t token)
+static enum status no_slot(struct model *model, uint64_t token, uint64_t lsn)
 {
+    if (token >= lsn) {
+        return STATUS_TOKEN_UNKNOWN;
+    }
     model->events[MODEL_EVENT_RECLAIMED_TOKEN] += token <= model->reclaimed_token_max;
     return token <= model->reclaimed_token_max ? STATUS_LEASE_EXPIRED : STATUS_NO_SUCH_LEASE;
 }
@@ -76,7 +79,7 @@ static enum status renew(struct model *model, const struct lease_renew *command,
 {
     struct model_lease *lease = model_find_lease(model, command->header.property, command->resource);
     if (lease == NULL) {
-        return no_slot(model, command->token);
+        return no_slot(model, command->token, lsn);
     }
     enum status status = model_judge_token(model, lease, command->token, lsn);
     if (status == STATUS_OK) {
@@ -90,7 +93,7 @@ static enum status release(struct model *model, const struct lease_release *comm
 {
     struct model_lease *lease = model_find_lease(model, command->header.property, command->resource);
     if (lease == NULL) {
-        return no_slot(model, command->token);
+        return no_slot(model, command->token, lsn);
     }
     enum status status = model_judge_token(model, lease, command->token, lsn);
     if (status == STATUS_OK) {
