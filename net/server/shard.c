@@ -214,16 +214,16 @@ static bool tick_due(const struct shard *shard, const struct wal_state *wal)
 
 static void log_seal(struct shard *shard)
 {
-    if (!wal_may_seal(shard->wal))
-        return;
     struct wal_state wal = wal_state_of(shard->wal);
     bool commands = wal.open_records > 0;
-    if (!commands && !tick_due(shard, &wal))
+    if (!wal_may_seal(shard->wal) || (!commands && !tick_due(shard, &wal)))
         return;
     if (commands)
         latency_log(shard);
     else
         shard->next_tick_ns = shard->now_ns + TICK_INTERVAL_NS;
+    if (!wal_may_seal(shard->wal))
+        return; /* with that record the frame does not fit this segment any more: it goes into the next one, a turn later */
     uint64_t clock = shard_log_clock(shard);
     wal_seal(shard->wal, clock > wal.last_time_ns ? clock : wal.last_time_ns, ENGINE_LEVEL, false);
 }
