@@ -14,6 +14,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+import time
 import unittest
 import uuid
 
@@ -214,6 +215,16 @@ class Live(unittest.TestCase):
                          ("KEY_REUSED", "reserve", first["lsn"]))
         calendar = self.json_(0, "calendar", self.property, 3, "--from", "2026-12-24", "--nights", 1)
         self.assertEqual(calendar["types"][0]["nights"][0], {"night": "2026-12-24", "sellable": 2, "sold": 1, "held": 0, "available": 1})
+
+    def test_an_exact_retry_of_a_refusal_is_replayed_and_a_late_one_never_books(self):
+        self.reserve(0, "--rooms", 2)
+        refused = self.reserve(1, "--within", "300ms")
+        retry = ["--key", refused["key"], "--not-after", refused["not_after"]]
+        again = self.reserve(1, *retry)
+        self.assertEqual((again["status"], again["replayed"]), ("SOLD_OUT", True))
+        time.sleep(0.5)
+        self.run_(0, "rooms", "set", self.property, 3, "--from", "2026-12-24", "--to", "2026-12-24", "--rooms", 9)
+        self.assertEqual(self.reserve(1, *retry)["status"], "TOO_LATE")
 
     def test_hold_confirm_cancel_release(self):
         held = self.reserve(0, "--hold", "15m")

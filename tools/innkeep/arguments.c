@@ -28,6 +28,7 @@ enum option_key {
     OPTION_HOLD,
     OPTION_KEY,
     OPTION_WITHIN,
+    OPTION_NOT_AFTER,
     OPTION_FENCE,
     OPTION_REFERENCE,
     OPTION_VERSION_EXPECTED,
@@ -77,6 +78,8 @@ struct command {
            "the mutation's own key; the same key and content again changes nothing twice "               \
            "(default: random)"),                                                                         \
         OPTION("within", OPTION_WITHIN, "DURATION", "not at all if not within this time (default 60s)"), \
+        OPTION("not-after", OPTION_NOT_AFTER, "NANOSECONDS",                                             \
+               "instead of --within, for an exact retry: the not_after that --json printed"),            \
         OPTION("fence", OPTION_FENCE, "RESOURCE:TOKEN", "only under this lease")
 
 static const struct argp_option options_general[] = {
@@ -364,6 +367,9 @@ static error_t read_date_option(int key, const char *text, struct argp_state *st
         return 0;
     case OPTION_TTL:
         a->ttl_ns = read_duration(state, "--ttl", text);
+        return 0;
+    case OPTION_NOT_AFTER:
+        a->not_after_ns = read_number(state, "--not-after", text, UINT64_MAX);
         return 0;
     default:
         return ARGP_ERR_UNKNOWN;

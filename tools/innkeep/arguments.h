@@ -35,6 +35,7 @@ struct arguments {
     uint8_t weekdays;
     uint64_t hold_ns;
     uint64_t within_ns;
+    uint64_t not_after_ns; /* 0: within_ns from now */
     uint64_t ttl_ns;
     uint64_t external_reference;
     uint32_t expected_version;

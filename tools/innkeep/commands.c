@@ -22,6 +22,7 @@ static struct inn_mutation mutation_of(const struct arguments *a)
     return (struct inn_mutation){
         .property = a->property,
         .key = a->has_key ? a->key : inn_key_random(),
+        .not_after_ns = a->not_after_ns,
         .fence_resource = a->fence.resource,
         .fence_token = a->fence.token,
     };
