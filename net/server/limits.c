@@ -45,23 +45,14 @@ bool limits_derive(uint64_t memory_bytes, uint32_t horizon_nights, struct engine
     X(deadline_ahead_max_ns, "--max-deadline (nanoseconds)") \
     X(keep_ended_ns, "--keep-ended (nanoseconds)")
 
-static int refuse_smaller(const char *option, uint64_t given, uint64_t logged, char *why, size_t why_size)
+static int refuse_smaller(const char *option, uint64_t wanted, uint64_t logged, char *why, size_t why_size)
 {
     snprintf(
         why, why_size,
-        "%s %llu is less than the %llu that the data directory was used with; limits can only grow. Leave the option "
-        "out, or name at least %llu.",
-        option, (unsigned long long)given, (unsigned long long)logged, (unsigned long long)logged);
+        "these options give %s %llu, less than the %llu that the data directory was used with; limits can only grow. "
+        "Leave --memory and the limits out to keep what there is, or name at least %llu.",
+        option, (unsigned long long)wanted, (unsigned long long)logged, (unsigned long long)logged);
     return -EINVAL;
-}
-
-static void raise_to(struct engine_limits *limits, const struct engine_limits *least)
-{
-#define LIMITS_RAISE(field, option)   \
-    if (limits->field < least->field) \
-        limits->field = least->field;
-    LIMITS_MAP(LIMITS_RAISE)
-#undef LIMITS_RAISE
 }
 
 static void override(struct engine_limits *limits, const struct engine_limits *given)
@@ -73,17 +64,18 @@ static void override(struct engine_limits *limits, const struct engine_limits *g
 #undef LIMITS_OVERRIDE
 }
 
-static int check_grown(const struct engine_limits *given, const struct engine_limits *logged, char *why,
+static int check_grown(const struct engine_limits *wanted, const struct engine_limits *logged, char *why,
                        size_t why_size)
 {
-#define LIMITS_CHECK(field, option)                        \
-    if (given->field != 0 && given->field < logged->field) \
-        return refuse_smaller(option, given->field, logged->field, why, why_size);
+#define LIMITS_CHECK(field, option)    \
+    if (wanted->field < logged->field) \
+        return refuse_smaller(option, wanted->field, logged->field, why, why_size);
     LIMITS_MAP(LIMITS_CHECK)
 #undef LIMITS_CHECK
     return 0;
 }
 
+/* What holds for the fields that the operator did not name. */
 static int base_limits(const struct engine_limits *given, uint64_t memory_bytes, const struct engine_limits *logged,
                        struct engine_limits *limits, char *why, size_t why_size)
 {
@@ -94,33 +86,19 @@ static int base_limits(const struct engine_limits *given, uint64_t memory_bytes,
     uint32_t horizon = given->horizon_nights != 0 ? given->horizon_nights
                        : logged != NULL           ? logged->horizon_nights
                                                   : LIMITS_HORIZON_DEFAULT;
-    if (horizon > NIGHTS_MAX || !limits_derive(memory_bytes, horizon, limits)) {
-        snprintf(
-            why, why_size,
-            "--memory %llu bytes a shard is too little for even one room type of %u nights; give more memory, fewer "
-            "shards or a shorter --horizon (at most %u).",
-            (unsigned long long)memory_bytes, horizon, NIGHTS_MAX);
-        return -EINVAL;
-    }
-    if (logged == NULL)
+    if (horizon <= NIGHTS_MAX && limits_derive(memory_bytes, horizon, limits))
         return 0;
-    if (engine_memory_size(logged) > memory_bytes) {
-        snprintf(why, why_size,
-                 "--memory allows %llu bytes a shard, but the limits that the data directory was used with need %llu; "
-                 "leave --memory out, or give more.",
-                 (unsigned long long)memory_bytes, (unsigned long long)engine_memory_size(logged));
-        return -EINVAL;
-    }
-    raise_to(limits, logged);
-    return 0;
+    snprintf(why, why_size,
+             "--memory %llu bytes a shard is too little for even one room type of %u nights; give more memory, fewer "
+             "shards or a shorter --horizon (at most %u).",
+             (unsigned long long)memory_bytes, horizon, NIGHTS_MAX);
+    return -EINVAL;
 }
 
 int limits_settle(const struct engine_limits *given, uint64_t memory_bytes, const struct engine_limits *logged,
                   struct engine_limits *limits, char *why, size_t why_size)
 {
-    int error = logged != NULL ? check_grown(given, logged, why, why_size) : 0;
-    if (error == 0)
-        error = base_limits(given, memory_bytes, logged, limits, why, why_size);
+    int error = base_limits(given, memory_bytes, logged, limits, why, why_size);
     if (error != 0)
         return error;
     override(limits, given);
@@ -131,5 +109,5 @@ int limits_settle(const struct engine_limits *given, uint64_t memory_bytes, cons
             (1u << 30) - 1, NIGHTS_MAX);
         return -EINVAL;
     }
-    return 0;
+    return logged != NULL ? check_grown(limits, logged, why, why_size) : 0;
 }

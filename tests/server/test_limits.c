@@ -64,6 +64,17 @@ Test(limits, a_limit_never_shrinks)
     cr_assert_eq(limits.reservations_max, logged.reservations_max);
 }
 
+Test(limits, the_same_words_mean_the_same_at_every_start)
+{
+    struct engine_limits first;
+    struct engine_limits second;
+    struct engine_limits given = { .reservations_max = 1000000, .outcomes_max = 1000000 };
+    cr_assert_eq(limits_settle(&given, 8 * MIB, NULL, &first, why, sizeof why), 0);
+    cr_assert_gt(engine_memory_size(&first), 8 * MIB, "what is named may cost more than --memory");
+    cr_assert_eq(limits_settle(&given, 8 * MIB, &first, &second, why, sizeof why), 0, "%s", why);
+    cr_assert_eq(memcmp(&first, &second, sizeof first), 0);
+}
+
 Test(limits, more_memory_raises_every_limit_and_less_is_refused)
 {
     struct engine_limits logged = derived(8 * MIB);
