@@ -24,21 +24,25 @@ void state_machine_init(struct state_machine *machine, const uint8_t uuid[16])
     machine->hash_seed = hash64(uuid, 16, HASH_SEED_SEED);
 }
 
+static void memory_unmap(void *memory, size_t size_bytes)
+{
+    int result = munmap(memory, size_bytes);
+    ENSURE(result == 0);
+}
+
 /* Huge pages are asked for, not required: without them the engine is only slower. Nothing is mapped with MAP_NORESERVE, so a machine
  * that cannot hold the limits says so now and not in the middle of a night. */
-static void *memory_map(size_t size_bytes)
+static void *memory_map(size_t size_bytes, bool prefault)
 {
     void *memory = mmap(NULL, size_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (memory == MAP_FAILED)
         return NULL;
     (void)madvise(memory, size_bytes, MADV_HUGEPAGE);
+    if (prefault && madvise(memory, size_bytes, MADV_POPULATE_WRITE) != 0 && errno == ENOMEM) {
+        memory_unmap(memory, size_bytes);
+        return NULL;
+    }
     return memory;
-}
-
-static void memory_unmap(void *memory, size_t size_bytes)
-{
-    int result = munmap(memory, size_bytes);
-    ENSURE(result == 0);
 }
 
 void state_machine_free(struct state_machine *machine)
@@ -64,7 +68,7 @@ static int engine_settle(struct state_machine *machine, const struct engine_limi
     if (!engine_limits_valid(limits))
         return fail(machine, -EBADMSG, lsn, "a CONFIG record names limits that no engine runs under");
     size_t size = engine_memory_size(limits);
-    void *memory = memory_map(size);
+    void *memory = memory_map(size, machine->prefault);
     if (memory == NULL)
         return fail(machine, -ENOMEM, lsn,
                     "this machine has too little memory for the limits the log was written under");

@@ -14,6 +14,7 @@ struct state_machine {
     void *memory;          /* the engine's block */
     size_t memory_size;
     uint64_t hash_seed;
+    bool prefault; /* a server's: touch all memory now, so that none is missing and no page is waited for later */
     uint64_t records_applied;
     const char *error; /* after a failed apply: what is wrong (static storage) */
     uint64_t error_lsn;

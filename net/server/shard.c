@@ -77,6 +77,7 @@ int shard_init(struct shard *shard, const struct server_options *options, struct
     shard->shards_count = directory->header.shards_count;
     shard->neighbours = neighbours;
     state_machine_init(&shard->machine, directory->header.uuid);
+    shard->machine.prefault = true;
     int error = tables_init(shard);
     return error != 0 ? error : connections_init(shard);
 }
