@@ -590,3 +590,17 @@ class Connection(RawConnection):
 
     def call(self, each, timeout=None):
         return self.call_many([each], timeout)[0]
+
+    def take_available(self):
+        """Takes what has come, without waiting."""
+        self.socket.settimeout(0)
+        if select.select([self.socket], [], [], 0)[0]:
+            self._read_available()
+
+    def drain(self):
+        """Takes whatever still comes until the connection ends."""
+        try:
+            while True:
+                self._take_message(*self.receive())
+        except ConnectionEnded:
+            pass
