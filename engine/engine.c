@@ -145,19 +145,31 @@ void engine_apply(struct engine *engine, const struct record_header *record, uin
     }
 }
 
-void engine_prefetch(const struct engine *engine, const struct record_header *record)
+static void prefetch_key(const struct engine *engine, uint64_t property_number, struct key key)
+{
+    struct key_name name = { .property_number = property_number, .key = key };
+    hash_index_prefetch(&engine->keys, key_name_hash(name, engine->hash_seed));
+}
+
+void engine_prefetch(const struct engine *engine, const struct record_header *record, enum engine_prefetch_stage stage)
 {
     if (operation_class(record->kind) != OPERATION_CLASS_MUTATION)
         return;
-    struct key_name name = { .property_number = record->property, .key = record->key };
-    hash_index_prefetch(&engine->keys, key_name_hash(name, engine->hash_seed));
-    if (record->kind == OPERATION_RESERVE) {
-        const struct reserve *reserve = (const struct reserve *)(const void *)record;
-        inventory_prefetch(&engine->inventory, record->property, reserve);
-    } else if (record->kind > OPERATION_RESERVE) {
-        name.key = ((const struct reservation_change *)(const void *)record)->reservation;
-        hash_index_prefetch(&engine->keys, key_name_hash(name, engine->hash_seed));
-    }
+    const void *item = record;
+    const struct reserve *reserve = item;
+    const struct reservation_change *change = item;
+    bool is_reserve = record->kind == OPERATION_RESERVE;
+    if (is_reserve && stage == ENGINE_PREFETCH_OBJECTS)
+        inventory_prefetch_type(&engine->inventory, record->property, reserve->lines[0].room_type);
+    if (is_reserve && stage == ENGINE_PREFETCH_NIGHTS)
+        inventory_prefetch_nights(&engine->inventory, record->property, reserve);
+    if (stage != ENGINE_PREFETCH_INDEXES)
+        return;
+    prefetch_key(engine, record->property, record->key);
+    if (is_reserve)
+        inventory_prefetch_index(&engine->inventory, record->property, reserve->lines[0].room_type);
+    else if (record->kind > OPERATION_RESERVE)
+        prefetch_key(engine, record->property, change->reservation);
 }
 
 /* ---- Questions ----------------------------------------------------------------------------------------------------- */

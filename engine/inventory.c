@@ -110,8 +110,22 @@ static struct night *night_walk_next(struct night_walk *walk)
     return night;
 }
 
-/* The type itself is looked up, not prefetched: types and their index are small and usually in the cache; the cells never are. */
-void inventory_prefetch(const struct inventory *inventory, uint64_t property_number, const struct reserve *reserve)
+void inventory_prefetch_index(const struct inventory *inventory, uint64_t property_number, uint32_t number)
+{
+    hash_index_prefetch(&inventory->type_index, room_type_hash(inventory, property_number, number));
+}
+
+void inventory_prefetch_type(const struct inventory *inventory, uint64_t property_number, uint32_t number)
+{
+    uint64_t hash = room_type_hash(inventory, property_number, number);
+    struct hash_probe probe = hash_index_probe(&inventory->type_index, hash);
+    uint32_t index = hash_index_next(&inventory->type_index, &probe);
+    if (index != 0)
+        __builtin_prefetch(room_type_at(inventory, index));
+}
+
+void inventory_prefetch_nights(const struct inventory *inventory, uint64_t property_number,
+                               const struct reserve *reserve)
 {
     uint32_t type = room_type_find(inventory, property_number, reserve->lines[0].room_type);
     if (type == 0)

@@ -58,8 +58,12 @@ static inline struct room_type *room_type_at(const struct inventory *inventory, 
 /* The index of a property's room type, or 0. One look-up answers for both in the usual case. */
 uint32_t room_type_find(const struct inventory *inventory, uint64_t property_number, uint32_t number);
 
-/* Asks the cache for the cells where a stay begins and ends, should there be such a type and such nights. */
-void inventory_prefetch(const struct inventory *inventory, uint64_t property_number, const struct reserve *reserve);
+/* Ask the cache, one after the other, for where the look-up of a room type begins, for the type it probably leads to, and for the cells where a
+ * stay begins and ends, should there be such a type and such nights. */
+void inventory_prefetch_index(const struct inventory *inventory, uint64_t property_number, uint32_t number);
+void inventory_prefetch_type(const struct inventory *inventory, uint64_t property_number, uint32_t number);
+void inventory_prefetch_nights(const struct inventory *inventory, uint64_t property_number,
+                               const struct reserve *reserve);
 
 /* Adds a room type that is not there yet, its nights open with `rooms` each. Requires a free place. Returns its index. */
 uint32_t room_type_add(struct inventory *inventory, uint32_t property, uint32_t number, uint16_t rooms);

@@ -4,6 +4,8 @@
  * comes from elsewhere deserves a sentence instead. */
 #include "net/state_machine.h"
 
+#include "net/prefetch.h"
+
 #include <errno.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -146,34 +148,46 @@ int state_machine_step(struct state_machine *machine, const struct record_header
     return 0;
 }
 
-/* The record at `offset` of the payload, or NULL where it would reach beyond it. */
-static const struct record_header *record_at(const struct wal_frame_header *frame, size_t offset)
+/* All of a frame's records are judged before the first is applied, so that nobody looks ahead at one that is bad. */
+static int records_check(struct state_machine *machine, const struct wal_frame_header *frame)
 {
-    size_t left = frame->payload_size - offset;
-    const uint8_t *payload = (const uint8_t *)(frame + 1);
-    const struct record_header *record = (const struct record_header *)(const void *)(payload + offset);
-    if (left < sizeof *record || record->size < sizeof *record || record->size > left)
-        return NULL;
-    return record;
+    size_t left = frame->payload_size;
+    const uint8_t *at = (const uint8_t *)(frame + 1);
+    for (uint64_t i = 0; i < frame->records_count; i++) {
+        const struct record_header *record = (const struct record_header *)(const void *)at;
+        if (left < sizeof *record || record->size < sizeof *record || record->size > left)
+            return fail(machine, -EBADMSG, frame->first_lsn + i, "a record reaches beyond its frame");
+        enum status verdict = record_check(record, left);
+        if (verdict != STATUS_OK)
+            return fail(machine, -EBADMSG, frame->first_lsn + i, status_text(verdict));
+        at += record->size;
+        left -= record->size;
+    }
+    if (left != 0)
+        return fail(machine, -EBADMSG, frame->first_lsn, "a frame's records do not fill its payload");
+    return 0;
 }
 
 int state_machine_apply(struct state_machine *machine, const struct wal_frame_header *frame, state_machine_visit *visit,
                         void *context)
 {
-    int error = state_machine_begin(machine, frame);
-    size_t offset = 0;
-    for (uint64_t i = 0; error == 0 && i < frame->records_count; i++) {
-        const struct record_header *record = record_at(frame, offset);
-        uint64_t lsn = frame->first_lsn + i;
-        if (record == NULL)
-            return fail(machine, -EBADMSG, lsn, "a record reaches beyond its frame");
+    int error = records_check(machine, frame);
+    if (error == 0)
+        error = state_machine_begin(machine, frame);
+    if (error != 0)
+        return error;
+    struct prefetch prefetch;
+    prefetch_begin(&prefetch, machine->engine, frame);
+    const struct record_header *record = wal_record_first(frame);
+    for (uint64_t lsn = frame->first_lsn; record != NULL; lsn++) {
         union apply_result result;
+        prefetch_step(&prefetch, machine->engine);
         error = state_machine_step(machine, record, lsn, &result);
-        if (error == 0 && visit != NULL)
+        if (error != 0)
+            return error;
+        if (visit != NULL)
             visit(context, record, lsn, &result);
-        offset += record->size;
+        record = wal_record_next(frame, record);
     }
-    if (error == 0 && offset != frame->payload_size)
-        return fail(machine, -EBADMSG, frame->first_lsn, "a frame's records do not fill its payload");
-    return error;
+    return 0;
 }

@@ -11,9 +11,6 @@
 
 #define TOKEN_ALARM_INTERVAL_NS (10 * NS_PER_SECOND)
 
-/* How far ahead of the record being applied the cache is warmed: long enough for a miss to memory, short enough to stay in the first level. */
-#define PREFETCH_DISTANCE 8
-
 static bool is_system(const struct record_header *record)
 {
     return operation_class(record->kind) == OPERATION_CLASS_SYSTEM;
@@ -90,24 +87,14 @@ static int command_apply(struct shard *shard, const struct record_header *record
     return 0;
 }
 
-static void prefetch_ahead(struct shard *shard)
-{
-    struct apply_cursor *apply = &shard->apply;
-    if (apply->ahead == NULL)
-        return;
-    engine_prefetch(shard->machine.engine, apply->ahead);
-    apply->ahead = wal_record_next(apply->frame, apply->ahead);
-}
-
 static int frame_begin(struct shard *shard, const struct wal_frame_header *frame)
 {
     int error = state_machine_begin(&shard->machine, frame);
     if (error != 0)
         return error;
     const struct record_header *first = wal_record_first(frame);
-    shard->apply = (struct apply_cursor){ .frame = frame, .record = first, .ahead = first, .lsn = frame->first_lsn };
-    for (int i = 0; i < PREFETCH_DISTANCE && shard->machine.engine != NULL; i++)
-        prefetch_ahead(shard);
+    shard->apply = (struct apply_cursor){ .frame = frame, .record = first, .lsn = frame->first_lsn };
+    prefetch_begin(&shard->apply.prefetch, shard->machine.engine, frame);
     if (first != NULL)
         shard->idle_since_ns = shard->now_ns;
     return 0;
@@ -117,8 +104,7 @@ static int records_apply(struct shard *shard)
 {
     struct apply_cursor *apply = &shard->apply;
     while (apply->record != NULL) {
-        if (shard->machine.engine != NULL)
-            prefetch_ahead(shard);
+        prefetch_step(&apply->prefetch, shard->machine.engine);
         int error = is_system(apply->record) ? system_apply(shard, apply->record, apply->lsn)
                                              : command_apply(shard, apply->record, apply->lsn);
         if (error != 0)

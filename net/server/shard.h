@@ -17,6 +17,7 @@
 #ifndef NET_SERVER_SHARD_H
 #define NET_SERVER_SHARD_H
 
+#include "net/prefetch.h"
 #include "net/server/commit_latency.h"
 #include "net/server/connection.h"
 #include "net/server/spsc_ring.h"
@@ -101,7 +102,7 @@ struct connection_queue {
 struct apply_cursor {
     const struct wal_frame_header *frame; /* NULL: none */
     const struct record_header *record;
-    const struct record_header *ahead; /* prefetched up to here */
+    struct prefetch prefetch;
     uint64_t lsn;
 };
 

@@ -100,7 +100,7 @@ union apply_result world_apply(struct world *world, const void *record)
     memset(&result, 0xaa, sizeof(result));
     memset(&twin, 0xaa, sizeof(twin));
     world->lsn++;
-    engine_prefetch(world->engine, header);
+    prefetch_all(world->engine, header);
     engine_apply(world->engine, header, world->lsn, &result);
     engine_apply(world->twin, header, world->lsn, &twin);
     cr_assert_eq(memcmp(&result, &twin, sizeof(result)), 0, "two engines answer differently");

@@ -77,4 +77,11 @@ static inline void fence(struct mutation *mutation, uint64_t resource, uint64_t 
     mutation->fence_token = token;
 }
 
+/* Every stage of warming the cache for a record. */
+static inline void prefetch_all(const struct engine *engine, const struct record_header *record)
+{
+    for (int stage = 0; stage < ENGINE_PREFETCH_STAGES; stage++)
+        engine_prefetch(engine, record, (enum engine_prefetch_stage)stage);
+}
+
 #endif

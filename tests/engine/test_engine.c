@@ -199,10 +199,10 @@ Test(frames, looking_ahead_changes_nothing)
     struct reservation_change confirm = make_change(world, OPERATION_CONFIRM, 2, 1);
     struct lease_acquire acquire = make_acquire(1, 1, 1);
     struct property_create property = make_property(world, 3, 9);
-    engine_prefetch(world->engine, &reserve.mutation.header);
-    engine_prefetch(world->engine, &confirm.mutation.header);
-    engine_prefetch(world->engine, &acquire.header);
-    engine_prefetch(world->engine, &property.mutation.header);
+    prefetch_all(world->engine, &reserve.mutation.header);
+    prefetch_all(world->engine, &confirm.mutation.header);
+    prefetch_all(world->engine, &acquire.header);
+    prefetch_all(world->engine, &property.mutation.header);
     cr_assert(hash128_equal(before, engine_state_hash(world->engine)));
     cr_assert_null(engine_check(world->engine));
 }

@@ -303,7 +303,8 @@ static void run_record(struct run *run, const union random_item *record, uint64_
         print_record(stdout, &record->header);
         stop_at_values(run, "record_check", status, STATUS_OK);
     }
-    engine_prefetch(run->engine, &record->header);
+    for (int stage = 0; stage < ENGINE_PREFETCH_STAGES; stage++)
+        engine_prefetch(run->engine, &record->header, (enum engine_prefetch_stage)stage);
     apply_to_both(run, &record->header, lsn);
     if (run->options->trace) {
         expect_same_counts(run);
