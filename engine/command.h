@@ -452,6 +452,7 @@ struct hello_result {
     uint32_t horizon_nights;
     uint64_t deadline_ahead_max_ns;
     uint8_t uuid[16];
+    uint64_t server_time_ns; /* the shard's log clock now: a frame written now would be stamped with it, or later */
 };
 
 COMMAND_SIZE(result_header, 40);
@@ -477,7 +478,10 @@ COMMAND_SIZE(calendar_night, 8);
 COMMAND_SIZE(calendar_type, 8);
 COMMAND_SIZE(calendar_result, 56);
 COMMAND_SIZE(status_result, 264);
-COMMAND_SIZE(hello_result, 96);
+COMMAND_SIZE(hello_result, 104);
+COMMAND_FIELD(hello_result, version, 40);
+COMMAND_FIELD(hello_result, deadline_ahead_max_ns, 72);
+COMMAND_FIELD(hello_result, server_time_ns, 96);
 
 /* The largest result any operation gives: a calendar of one type over the longest horizon. */
 #define RESULT_SIZE_MAX \

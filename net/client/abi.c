@@ -176,6 +176,7 @@ SAME_FIELD(inn_hello_result, hello_result, requests_max);
 SAME_FIELD(inn_hello_result, hello_result, horizon_nights);
 SAME_FIELD(inn_hello_result, hello_result, deadline_ahead_max_ns);
 SAME_FIELD(inn_hello_result, hello_result, uuid);
+SAME_FIELD(inn_hello_result, hello_result, server_time_ns);
 
 SAME_SIZE(inn_barrier_result, barrier_result);
 SAME_FIELD(inn_barrier_result, barrier_result, header);

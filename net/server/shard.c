@@ -153,6 +153,8 @@ void shard_adopt_socket(struct shard *shard, int socket, uint64_t correlation, c
     shard->connections_open++;
     connection_open(connection, socket, early, early_size);
     const struct engine_limits *limits = engine_limits_of(shard->machine.engine);
+    uint64_t log_time_ns = engine_log_time(shard->machine.engine);
+    uint64_t clock_ns = shard_log_clock(shard);
     struct result_header *header = output_result_begin(&connection->output, &shard->pool, OPERATION_HELLO, correlation,
                                                        sizeof(struct hello_result));
     struct hello_result *result = (struct hello_result *)(void *)header;
@@ -160,7 +162,7 @@ void shard_adopt_socket(struct shard *shard, int socket, uint64_t correlation, c
         .header = { .size = sizeof *result,
                     .shard = (uint16_t)shard->index,
                     .lsn = engine_last_lsn(shard->machine.engine),
-                    .log_time_ns = engine_log_time(shard->machine.engine) },
+                    .log_time_ns = log_time_ns },
         .version = PROTOCOL_VERSION,
         .shards = shard->shards_count,
         .shard = shard->index,
@@ -170,6 +172,7 @@ void shard_adopt_socket(struct shard *shard, int socket, uint64_t correlation, c
         .requests_max = SHARD_REQUESTS_MAX,
         .horizon_nights = limits->horizon_nights,
         .deadline_ahead_max_ns = limits->deadline_ahead_max_ns,
+        .server_time_ns = clock_ns > log_time_ns ? clock_ns : log_time_ns,
     };
     memcpy(result->uuid, shard->directory->header.uuid, sizeof result->uuid);
     output_result_end(&connection->output, header);

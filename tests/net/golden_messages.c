@@ -228,7 +228,8 @@ static void build_hello_reply(struct message_header *message)
                                      .items_max = MESSAGE_ITEMS_MAX,
                                      .requests_max = 4096,
                                      .horizon_nights = 1000,
-                                     .deadline_ahead_max_ns = 10 * NS_PER_MINUTE };
+                                     .deadline_ahead_max_ns = 10 * NS_PER_MINUTE,
+                                     .server_time_ns = LOG_TIME_NS + NS_PER_HOUR };
     memcpy(result->uuid, uuid, sizeof uuid);
 }
 

@@ -8,6 +8,7 @@
 #include <criterion/criterion.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 
 #define DATE 20780
@@ -73,6 +74,43 @@ Test(wire, a_hello_for_a_shard_gets_that_shard)
         cr_assert_eq(result->shard, shard);
         close(socket);
     }
+}
+
+static struct hello_result say_hello(uint32_t shard)
+{
+    int socket = wire_connect_raw();
+    struct hello hello = wire_hello();
+    hello.shard = shard;
+    struct hello_result result = *(const struct hello_result *)(const void *)wire_ask_one(socket, &hello);
+    cr_assert_eq(result.header.size, sizeof result);
+    close(socket);
+    return result;
+}
+
+Test(wire, hello_tells_the_clock_that_goes_on_while_nothing_is_logged)
+{
+    const struct timespec pause = { .tv_nsec = 50 * (long)NS_PER_MS };
+    for (uint32_t shard = 0; shard < 2; shard++) {
+        uint64_t before_ns = say_hello(shard).server_time_ns;
+        nanosleep(&pause, NULL);
+        struct hello_result result = say_hello(shard);
+        cr_assert_geq(result.server_time_ns, before_ns + 40 * NS_PER_MS);
+        cr_assert_geq(result.server_time_ns, result.header.log_time_ns);
+    }
+}
+
+Test(wire, a_frame_written_after_hello_is_stamped_with_hellos_clock_or_later)
+{
+    int socket = wire_connect();
+    for (uint32_t shard = 0; shard < 2; shard++) {
+        uint64_t told_ns = say_hello(shard).server_time_ns;
+        uint64_t property = 1 + shard; /* is of that shard */
+        uint64_t stamped_ns = log_time(socket, property);
+        cr_assert_eq(shard_of_property(property, 2), shard);
+        cr_assert_geq(stamped_ns, told_ns);
+        cr_assert_lt(stamped_ns - told_ns, 10 * NS_PER_SECOND);
+    }
+    close(socket);
 }
 
 static void expect_hello_refused(struct hello hello, uint32_t count, enum status status)

@@ -285,6 +285,7 @@ static const struct field fields_hello_result[] = {
     FIELD(hello_result, horizon_nights, UNSIGNED),
     FIELD(hello_result, deadline_ahead_max_ns, INTERVAL),
     FIELD(hello_result, uuid, KEY),
+    FIELD(hello_result, server_time_ns, TIME),
 };
 TABLE(hello_result);
 

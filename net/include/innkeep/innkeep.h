@@ -390,6 +390,7 @@ struct inn_hello_result {
     uint32_t horizon_nights;
     uint64_t deadline_ahead_max_ns;
     uint8_t uuid[16];
+    uint64_t server_time_ns; /* the server's log clock when it said hello; header.log_time_ns may be far older */
 };
 
 /* ---- Requests ---------------------------------------------------------------------------------------------------- */
