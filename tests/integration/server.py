@@ -77,9 +77,9 @@ class StartFailed(Exception):
 class Server:
     """One innkeepd and its data directory; start, kill, stop and start again on the same data.
 
-    `options` replace the small defaults where they name the same option."""
+    `options` come behind the small defaults, so they win; `in_child` is called in the new process just before it becomes innkeepd."""
 
-    def __init__(self, *options, shards=2, data=None, defaults=True, wrapper=()):
+    def __init__(self, *options, shards=2, data=None, defaults=True, wrapper=(), in_child=None):
         self.folder = None
         if data is None:
             self.folder = tempfile.mkdtemp(prefix="innkeep.", dir=TEST_DIR)
@@ -89,6 +89,7 @@ class Server:
         if shards is not None:
             self.options += ["--shards", str(shards)]
         self.wrapper = list(wrapper)
+        self.in_child = in_child
         self.process = None
         self.output = tempfile.TemporaryFile("w+", dir=TEST_DIR)
         self.address = None
@@ -119,12 +120,12 @@ class Server:
         """Starts and waits for the ready line; StartFailed if the process ends before it comes."""
         command = [*self.wrapper, BIN / "innkeepd", "--data", self.data, "--listen", listen, *self.options, *more_options]
         self.process = subprocess.Popen([str(part) for part in command], stdout=subprocess.PIPE, stderr=self.output,
-                                        stdin=subprocess.DEVNULL, preexec_fn=die_with_parent)
+                                        stdin=subprocess.DEVNULL, preexec_fn=self._before_exec)
         line = self._read_line(timeout)
         match = READY.fullmatch(line)
         if not match:
             code = self.process.wait(timeout=60)
-            self._forget_process()
+            self.forget_process()
             raise StartFailed(code, self.stderr())
         self.ready_line = line
         where = match.group(1)
@@ -136,6 +137,11 @@ class Server:
         self.shards = int(match.group(2))
         self.lsns = [int(lsn) for lsn in match.group(3).split(",")]
         return self
+
+    def _before_exec(self):
+        die_with_parent()
+        if self.in_child:
+            self.in_child()
 
     def _read_line(self, timeout):
         until = time.monotonic() + timeout
@@ -150,7 +156,7 @@ class Server:
             line += piece
         return line.decode()
 
-    def _forget_process(self):
+    def forget_process(self):
         self.process.stdout.close()
         self.process = None
 
@@ -174,13 +180,13 @@ class Server:
         """SIGKILL, as a crash of the process."""
         self.process.kill()
         self.process.wait(timeout=60)
-        self._forget_process()
+        self.forget_process()
 
     def stop(self, number=signal.SIGTERM, timeout=60):
         """Asks it to stop, expects it to exit 0."""
         self.process.send_signal(number)
         code = self.process.wait(timeout=timeout)
-        self._forget_process()
+        self.forget_process()
         if code != 0:
             raise AssertionError(f"innkeepd exits with {code}:\n{self.stderr()}")
 
@@ -208,7 +214,7 @@ class Server:
         if self.process:
             self.process.kill()
             self.process.wait(timeout=60)
-            self._forget_process()
+            self.forget_process()
         if self.folder:
             shutil.rmtree(self.folder, ignore_errors=True)
             self.folder = None
