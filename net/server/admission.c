@@ -118,7 +118,7 @@ static bool reply_fits(const struct shard *shard, const struct connection *conne
 {
     return connection->unanswered < SHARD_REQUESTS_MAX &&
            connection->output.bytes + cost <= SHARD_CONNECTION_OUTPUT_MAX &&
-           output_pool_affords(&shard->pool, cost, shard->connections_open);
+           output_pool_affords(&shard->pool, cost, shard->options->connections_max);
 }
 
 static bool item_forward(struct shard *shard, uint32_t owner, const struct ticket *ticket,

@@ -38,17 +38,19 @@ struct output_pool {
 
 #define OUTPUT_BASE_CHUNKS 3
 
-/* What a result of at most size_max bytes may take of the pool: a large one may leave the rest of its chunk empty. */
+/* What a result of at most size_max bytes may take of the pool: a large one may leave the rest of its own chunk empty, and before that the
+ * rest of the chunk it did not fit into. */
 static inline uint64_t output_cost(uint32_t size_max)
 {
-    return size_max > OUTPUT_CHUNK_SIZE / 8 ? OUTPUT_CHUNK_SIZE
+    return size_max > OUTPUT_CHUNK_SIZE / 8 ? 2 * OUTPUT_CHUNK_SIZE
                                             : size_max + size_max / 4 + sizeof(struct message_header);
 }
 
-/* True if one more result of this cost can be promised beside all promised before, with `connections` open. */
-static inline bool output_pool_affords(const struct output_pool *pool, uint64_t cost, uint32_t connections)
+/* True if one more result of this cost can be promised beside all promised before. `connections_max`: as many as there may ever be, for one
+ * that opens later finds its base set aside, too. */
+static inline bool output_pool_affords(const struct output_pool *pool, uint64_t cost, uint32_t connections_max)
 {
-    uint64_t base_unused = (uint64_t)connections * OUTPUT_BASE_CHUNKS - pool->base_used;
+    uint64_t base_unused = (uint64_t)connections_max * OUTPUT_BASE_CHUNKS - pool->base_used;
     return pool->promised + cost + base_unused * OUTPUT_CHUNK_SIZE <= (uint64_t)pool->free_count * OUTPUT_CHUNK_SIZE;
 }
 

@@ -115,6 +115,40 @@ Test(output, what_the_pool_affords_is_always_there)
     cr_assert_geq(pool.free_count, 1, "the base is untouched but for the chunks being filled");
 }
 
+Test(output, large_results_among_small_ones_are_always_there_too)
+{
+    /* The small ones fill the rest of a large one's chunk, and of the next as much as leaves just too little for a large one. */
+    enum { SMALL = 112, SMALL_A_ROUND = 2 * ((OUTPUT_CHUNK_SIZE - RESULT_SIZE_MAX) / (SMALL + 32)) };
+    uint64_t cost = output_cost(RESULT_SIZE_MAX) + SMALL_A_ROUND * output_cost(SMALL);
+    uint64_t rounds = 0;
+    while (output_pool_affords(&pool, cost, 1)) {
+        pool.promised += cost;
+        rounds++;
+    }
+    cr_assert_gt(rounds, 0);
+    for (uint64_t round = 0; round < rounds; round++) {
+        for (uint64_t i = 0; i < SMALL_A_ROUND; i++)
+            say(round << 32 | i, 0, SMALL);
+        say(round << 32 | UINT32_MAX, 0, RESULT_SIZE_MAX);
+        pool.promised -= cost;
+    }
+}
+
+Test(output, the_base_of_connections_that_are_not_open_yet_is_set_aside)
+{
+    uint64_t cost = output_cost(112);
+    while (output_pool_affords(&pool, cost, 2)) {
+        pool.promised += cost;
+        say(pool.promised, 0, 112);
+        pool.promised -= cost;
+    }
+    struct output second = { 0 };
+    struct result_header *hello = output_result_begin(&second, &pool, OPERATION_HELLO, 1, 104);
+    *hello = (struct result_header){ .size = 104 };
+    output_result_end(&second, hello);
+    output_drop(&second, &pool);
+}
+
 Test(output, dropping_gives_every_chunk_back)
 {
     for (uint16_t i = 0; i < 1000; i++)
