@@ -35,7 +35,6 @@ struct inn_connection {
     bool uuid_known;
     uint8_t uuid[16];
     struct inn_key lease_session;
-    bool time_learnt; /* log time was as new as the server's clock at least once */
     uint64_t last_not_after_ns;
     struct inn_error error;
 };
@@ -45,7 +44,6 @@ struct call {
     _Alignas(8) uint8_t item[96];
     uint32_t size;
     uint8_t operation;
-    bool once;          /* one transmission, whatever the options say */
     bool unresolved;    /* a transmission was sent and not answered */
     bool deadline_ours; /* the library chose not_after_ns, and may choose again */
     uint64_t until_ns;  /* local time */
@@ -149,7 +147,7 @@ static int connection_open(struct inn_connection *c, uint64_t until_ns)
     if (verdict == INN_OK)
         verdict = check_uuid(c);
     if (verdict == INN_OK)
-        observe_log_time(c);
+        server_clock_start(&c->clock, c->session.hello.server_time_ns, c->session.log_time_ns, clock_now());
     else
         connection_drop(c, "");
     return verdict;
@@ -336,7 +334,8 @@ static struct mutation *call_mutation(struct call *call)
     return (struct mutation *)(void *)call->item;
 }
 
-/* The deadline was reckoned from an old log time: with the newer one there is another try. */
+/* The server's clock has jumped ahead of what was known of it, so the deadline was past before the item came: with the
+ * log time that the answer carries there is another try. */
 static bool call_moves_deadline(struct inn_connection *c, struct call *call, int status)
 {
     if (status != INN_TOO_LATE || !call->deadline_ours || call->unresolved)
@@ -398,7 +397,7 @@ static int call_run(struct inn_connection *c, struct call *call, struct inn_comp
             return verdict;
         if (state == TRANSMISSION_LOST && session_operation_changes(call->operation))
             call->unresolved = true;
-        if (c->options.retry == 0 || call->once || state == TRANSMISSION_WRONG || !pause_before_next(call))
+        if (c->options.retry == 0 || state == TRANSMISSION_WRONG || !pause_before_next(call))
             return call_gave_up(c, call, state);
     }
 }
@@ -408,7 +407,6 @@ static void call_begin(struct inn_connection *c, struct call *call, uint8_t oper
     REQUIRE(size <= sizeof call->item);
     call->size = (uint32_t)size;
     call->operation = operation;
-    call->once = false;
     call->unresolved = false;
     call->deadline_ours = false;
     uint64_t timeout_ns = c->options.timeout_ns != 0 ? c->options.timeout_ns : TIMEOUT_DEFAULT_NS;
@@ -435,27 +433,10 @@ static int call_finish(struct inn_connection *c, struct call *call, void *result
 
 /* ---- Mutations --------------------------------------------------------------------------------------------------- */
 
-/* The answer to hello carries the time of the newest frame, which is old where nobody has asked for anything lately.
- * Once a connection, a barrier brings the server's clock. Where that fails, call_moves_deadline helps. */
-static void learn_server_time(struct inn_connection *c)
-{
-    if (c->time_learnt)
-        return;
-    struct call call;
-    call_begin(c, &call, OPERATION_BARRIER, sizeof(struct barrier));
-    item_barrier((struct barrier *)(void *)call.item, c->session.hello.shard, true);
-    call.once = true;
-    struct inn_completion answer = { .result = NULL };
-    c->time_learnt = call_run(c, &call, &answer) == INN_OK;
-}
-
 /* The deadline for a mutation that begins now. */
-static uint64_t deadline_of(struct inn_connection *c, const struct inn_mutation *asked)
+static uint64_t deadline_of(const struct inn_connection *c, const struct inn_mutation *asked)
 {
-    if (asked->not_after_ns != 0)
-        return asked->not_after_ns;
-    learn_server_time(c);
-    return inn_server_time(c) + c->options.within_ns;
+    return asked->not_after_ns != 0 ? asked->not_after_ns : inn_server_time(c) + c->options.within_ns;
 }
 
 static int call_mutation_finish(struct inn_connection *c, struct call *call, const struct inn_mutation *asked,

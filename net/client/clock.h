@@ -1,5 +1,6 @@
-/* The local monotonic clock, and what it tells of the server's log time: the newest log time seen plus the time since
- * is a lower bound, because an answer is read after the frame it speaks of was sealed. */
+/* The local monotonic clock, and what it tells of the server's: the newest time that came from the server plus the time
+ * since. Up to the drift between the two clocks that is a lower bound, because an answer is read after it was written.
+ */
 #ifndef NET_CLIENT_CLOCK_H
 #define NET_CLIENT_CLOCK_H
 
@@ -8,8 +9,8 @@
 #include <time.h>
 
 struct server_clock {
-    uint64_t log_time_ns; /* seen, at ... */
-    uint64_t seen_ns;     /* ... this local time */
+    uint64_t server_ns; /* seen, at ... */
+    uint64_t seen_ns;   /* ... this local time */
 };
 
 static inline uint64_t clock_now(void)
@@ -21,14 +22,22 @@ static inline uint64_t clock_now(void)
 
 static inline uint64_t server_clock_at(const struct server_clock *clock, uint64_t now_ns)
 {
-    return clock->log_time_ns + (now_ns - clock->seen_ns);
+    return clock->server_ns + (now_ns - clock->seen_ns);
+}
+
+/* A connection begins: hello told the server's clock. What was reckoned before is given up, because a server that was
+ * restarted may have a clock that was set back; log time itself never goes back, so what was seen of it stays. */
+static inline void server_clock_start(struct server_clock *clock, uint64_t hello_ns, uint64_t log_time_ns,
+                                      uint64_t now_ns)
+{
+    *clock = (struct server_clock){ .server_ns = hello_ns > log_time_ns ? hello_ns : log_time_ns, .seen_ns = now_ns };
 }
 
 /* Some result carried log_time_ns. Older news than what is known changes nothing. */
 static inline void server_clock_observe(struct server_clock *clock, uint64_t log_time_ns, uint64_t now_ns)
 {
     if (log_time_ns > server_clock_at(clock, now_ns))
-        *clock = (struct server_clock){ .log_time_ns = log_time_ns, .seen_ns = now_ns };
+        *clock = (struct server_clock){ .server_ns = log_time_ns, .seen_ns = now_ns };
 }
 
 #endif

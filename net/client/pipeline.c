@@ -145,27 +145,6 @@ static int await_hello(struct inn_pipeline *pipeline, const char *address, uint6
     return error_set(error, verdict, "%.120s: %s", address, session->error);
 }
 
-/* The answer to hello carries the time of the newest frame, which is old where nobody has asked for anything lately; a
- * barrier brings the server's clock. A server too busy for one has a new frame anyway. */
-static int learn_server_time(struct inn_pipeline *pipeline, const char *address, uint64_t until_ns,
-                             struct inn_error *error)
-{
-    struct inn_completion answer;
-    if (inn_pipeline_barrier_shard(pipeline, pipeline->session.hello.shard, 0) != INN_OK)
-        return error_set(error, INN_NO_ANSWER, "%.120s: %s", address, pipeline->session.error);
-    while (inn_pipeline_next(pipeline, &answer) == 0) {
-        uint64_t now = clock_now();
-        if (now >= until_ns)
-            return error_set(error, INN_NO_ANSWER, "%.120s says hello, but answers nothing in time", address);
-        uint64_t left_ms = (until_ns - now) / NS_PER_MS + 1;
-        if (inn_pump(pipeline, left_ms < INT32_MAX ? (int)left_ms : INT32_MAX) != INN_OK)
-            continue; /* a lost connection gives the barrier its completion */
-    }
-    if (pipeline->session.state == SESSION_READY)
-        return INN_OK;
-    return error_set(error, INN_NO_ANSWER, "%.120s: %s", address, pipeline->session.error);
-}
-
 static int pipeline_begin(struct inn_pipeline *pipeline, const char *address,
                           const struct inn_pipeline_options *options, struct inn_error *error)
 {
@@ -177,11 +156,12 @@ static int pipeline_begin(struct inn_pipeline *pipeline, const char *address,
     memcpy(client, options->client, strlen(options->client));
     session_start(&pipeline->session, options->shard, client);
     verdict = await_hello(pipeline, address, until_ns, error);
-    if (verdict == INN_OK)
-        verdict = learn_server_time(pipeline, address, until_ns, error);
-    if (verdict == INN_OK)
-        look_at_clock(pipeline);
-    return verdict;
+    if (verdict != INN_OK)
+        return verdict;
+    const struct session *session = &pipeline->session;
+    server_clock_start(&pipeline->clock, session->hello.server_time_ns, session->log_time_ns, clock_now());
+    look_at_clock(pipeline);
+    return INN_OK;
 }
 
 int inn_pipeline_open(struct inn_pipeline **pipeline, const char *address, const struct inn_pipeline_options *options,

@@ -29,7 +29,7 @@ static void hello_then_lose_one(struct fake_server *s, int fd)
 {
     (void)fd;
     fake_hello(s);
-    const struct message_header *request = fake_read_past_barriers(s);
+    const struct message_header *request = fake_read(s);
     if (request != NULL)
         remember_item(request);
 }
@@ -37,7 +37,7 @@ static void hello_then_lose_one(struct fake_server *s, int fd)
 static void answer_all(struct fake_server *s, enum status status)
 {
     fake_hello(s);
-    for (const struct message_header *request; (request = fake_read_past_barriers(s)) != NULL;) {
+    for (const struct message_header *request; (request = fake_read(s)) != NULL;) {
         remember_item(request);
         fake_answer(s, request, status);
     }
@@ -276,31 +276,43 @@ Test(blocking, silence_ends_with_the_timeout)
 
 /* ---- Deadlines --------------------------------------------------------------------------------------------------- */
 
-static void clock_ahead(struct fake_server *s, int fd)
+/* Log time is an hour further on when it answers than it was when it said hello. */
+static void clock_jumps(struct fake_server *s, int fd)
 {
     (void)fd;
     fake_hello(s);
-    s->log_time_ns = START_NS + NS_PER_HOUR;
+    s->log_time_ns += NS_PER_HOUR;
     for (const struct message_header *request; (request = fake_read(s)) != NULL;) {
-        if (request->operation == OPERATION_BARRIER) {
-            fake_answer(s, request, STATUS_OK);
-            continue;
-        }
         remember_item(request);
         const struct mutation *mutation = (const void *)message_item_first(request);
         fake_answer(s, request, mutation->not_after_ns < s->log_time_ns ? STATUS_TOO_LATE : STATUS_OK);
     }
 }
 
-static void clock_ahead_without_barriers(struct fake_server *s, int fd)
+/* Its hello's clock is an hour ahead of its log, as on an idle server, and it goes away after that. */
+static void idle_hello_then_hang_up(struct fake_server *s, int fd)
+{
+    s->clock_ahead_ns = NS_PER_HOUR;
+    hello_then_hang_up(s, fd);
+    s->clock_ahead_ns = 0;
+}
+
+static void idle_answer_ok(struct fake_server *s, int fd)
+{
+    s->clock_ahead_ns = NS_PER_HOUR;
+    answer_ok(s, fd);
+}
+
+/* Its answers' log time is an hour ahead of its clock. */
+static void answer_one_from_the_future(struct fake_server *s, int fd)
 {
     (void)fd;
     fake_hello(s);
+    s->log_time_ns += NS_PER_HOUR;
     const struct message_header *request = fake_read(s);
-    fake_answer(s, request, STATUS_OVERLOADED);
-    s->log_time_ns = START_NS + NS_PER_HOUR;
-    for (; (request = fake_read(s)) != NULL; fake_answer(s, request, items_count == 1 ? STATUS_TOO_LATE : STATUS_OK))
-        remember_item(request);
+    remember_item(request);
+    fake_answer(s, request, STATUS_OK);
+    s->log_time_ns -= NS_PER_HOUR;
 }
 
 static uint64_t not_after_seen(unsigned index)
@@ -308,32 +320,72 @@ static uint64_t not_after_seen(unsigned index)
     return ((const struct mutation *)(const void *)items_seen[index])->not_after_ns;
 }
 
-Test(blocking, the_first_deadline_is_reckoned_from_a_barrier_not_from_hello)
+/* The deadline is one of the library's, chosen when the server's clock showed `server_ns` or a little later. */
+static void expect_reckoned_from(uint64_t server_ns, uint64_t not_after_ns)
 {
-    struct inn_connection *c = connect_to_script(SCRIPT(clock_ahead), 5 * NS_PER_SECOND, true);
+    cr_assert_geq(not_after_ns, server_ns + 60 * NS_PER_SECOND);
+    cr_assert_lt(not_after_ns, server_ns + 70 * NS_PER_SECOND);
+}
+
+Test(blocking, the_first_deadline_is_reckoned_from_hellos_clock_and_asks_for_nothing_before)
+{
+    struct inn_connection *c = connect_to_script(SCRIPT(idle_answer_ok), 5 * NS_PER_SECOND, true);
+    cr_assert_eq(inn_hello(c)->header.log_time_ns, START_NS);
+    cr_assert_eq(inn_hello(c)->server_time_ns, START_NS + NS_PER_HOUR);
     cr_assert_eq(inn_reserve(c, &reserve_request, NULL), INN_OK);
     cr_assert_eq(inn_last_not_after(c), not_after_seen(0));
     end(c);
     cr_assert_eq(items_count, 1);
-    cr_assert_geq(not_after_seen(0), START_NS + NS_PER_HOUR + 60 * NS_PER_SECOND);
-    cr_assert_lt(not_after_seen(0), START_NS + NS_PER_HOUR + 65 * NS_PER_SECOND);
+    expect_reckoned_from(START_NS + NS_PER_HOUR, not_after_seen(0));
 }
 
-Test(blocking, a_deadline_of_ours_reckoned_from_an_old_time_is_moved_once)
+Test(blocking, a_new_connection_begins_with_the_clock_of_its_own_hello)
 {
-    struct inn_connection *c = connect_to_script(SCRIPT(clock_ahead_without_barriers), 5 * NS_PER_SECOND, true);
+    struct inn_connection *c = connect_to_script(SCRIPT(idle_hello_then_hang_up, answer_ok), 5 * NS_PER_SECOND, true);
+    cr_assert_geq(inn_server_time(c), START_NS + NS_PER_HOUR);
+    cr_assert_eq(inn_barrier(c, 1, NULL), INN_OK);
+    cr_assert_lt(inn_server_time(c), START_NS + 10 * NS_PER_SECOND, "the clock was set back over the restart");
+    cr_assert_eq(inn_reserve(c, &reserve_request, NULL), INN_OK);
+    end(c);
+    expect_reckoned_from(START_NS, not_after_seen(1));
+}
+
+Test(blocking, a_new_hellos_clock_does_not_undo_the_log_time_seen)
+{
+    struct inn_connection *c =
+        connect_to_script(SCRIPT(answer_one_from_the_future, answer_ok), 5 * NS_PER_SECOND, true);
+    cr_assert_eq(inn_reserve(c, &reserve_request, NULL), INN_OK);
+    expect_reckoned_from(START_NS, not_after_seen(0));
     cr_assert_eq(inn_reserve(c, &reserve_request, NULL), INN_OK);
     end(c);
     cr_assert_eq(items_count, 2);
-    cr_assert_lt(not_after_seen(0), START_NS + NS_PER_HOUR);
-    cr_assert_geq(not_after_seen(1), START_NS + NS_PER_HOUR + 60 * NS_PER_SECOND);
+    expect_reckoned_from(START_NS + NS_PER_HOUR, not_after_seen(1));
+}
+
+Test(blocking, a_deadline_of_ours_is_moved_once_when_the_servers_clock_has_jumped)
+{
+    struct inn_connection *c = connect_to_script(SCRIPT(clock_jumps), 5 * NS_PER_SECOND, true);
+    cr_assert_eq(inn_reserve(c, &reserve_request, NULL), INN_OK);
+    cr_assert_eq(inn_last_not_after(c), not_after_seen(1));
+    end(c);
+    cr_assert_eq(items_count, 2);
+    expect_reckoned_from(START_NS, not_after_seen(0));
+    expect_reckoned_from(START_NS + NS_PER_HOUR, not_after_seen(1));
+}
+
+Test(blocking, a_deadline_of_ours_is_not_moved_twice)
+{
+    struct inn_connection *c = connect_to_script(SCRIPT(answer_too_late), 5 * NS_PER_SECOND, true);
+    cr_assert_eq(inn_reserve(c, &reserve_request, NULL), INN_TOO_LATE);
+    end(c);
+    cr_assert_eq(items_count, 2);
 }
 
 Test(blocking, a_deadline_of_the_callers_is_never_moved)
 {
     struct inn_reserve_request request = reserve_request;
     request.mutation.not_after_ns = START_NS + NS_PER_SECOND;
-    struct inn_connection *c = connect_to_script(SCRIPT(clock_ahead), 5 * NS_PER_SECOND, true);
+    struct inn_connection *c = connect_to_script(SCRIPT(clock_jumps), 5 * NS_PER_SECOND, true);
     cr_assert_eq(inn_reserve(c, &request, NULL), INN_TOO_LATE);
     end(c);
     cr_assert_eq(items_count, 1);
@@ -353,7 +405,11 @@ static void answer_barrier_and_lookup(struct fake_server *s, int fd)
     (void)fd;
     fake_hello(s);
     s->log_time_ns = found->barrier_time_ns;
-    const struct message_header *request = fake_read_past_barriers(s);
+    const struct message_header *request = fake_read(s);
+    if (request == NULL || request->operation != OPERATION_BARRIER)
+        return;
+    fake_answer(s, request, STATUS_OK);
+    request = fake_read(s);
     replies_begin(&s->replies, OPERATION_LOOKUP, request->correlation);
     replies_add(&s->replies, &found->lookup);
     replies_seal(&s->replies);

@@ -88,7 +88,8 @@ void fake_hello(struct fake_server *server)
     const struct message_header *hello = fake_read(server);
     if (hello == NULL || hello->operation != OPERATION_HELLO)
         return;
-    replies_hello(&server->replies, server->log_time_ns, server->uuid_byte);
+    replies_hello(&server->replies, server->log_time_ns, server->log_time_ns + server->clock_ahead_ns,
+                  server->uuid_byte);
     fake_send(server);
 }
 
@@ -110,12 +111,4 @@ void fake_answer(struct fake_server *server, const struct message_header *reques
     }
     replies_seal(&server->replies);
     fake_send(server);
-}
-
-const struct message_header *fake_read_past_barriers(struct fake_server *server)
-{
-    const struct message_header *request = NULL;
-    while ((request = fake_read(server)) != NULL && request->operation == OPERATION_BARRIER)
-        fake_answer(server, request, STATUS_OK);
-    return request;
 }

@@ -18,10 +18,11 @@ struct fake_server {
     int listener;
     int fd; /* of the connection being served */
     pthread_t thread;
-    uint64_t log_time_ns; /* what answers carry */
-    uint8_t uuid_byte;    /* of hello */
-    unsigned connections; /* served so far */
-    unsigned repeat_last; /* serve the last entry for ever */
+    uint64_t log_time_ns;    /* what answers carry */
+    uint64_t clock_ahead_ns; /* of hello's clock, ahead of log_time_ns */
+    uint8_t uuid_byte;       /* of hello */
+    unsigned connections;    /* served so far */
+    unsigned repeat_last;    /* serve the last entry for ever */
     void *context;
     struct replies replies;
     _Alignas(8) uint8_t request[MESSAGE_SIZE_MAX]; /* the last one read */
@@ -40,7 +41,5 @@ void fake_hello(struct fake_server *server);
 /* Answers every item of a request with `status` (mutations with whole results, others with a bare header) at
  * server->log_time_ns. */
 void fake_answer(struct fake_server *server, const struct message_header *request, enum status status);
-/* Reads requests, answering barriers, until another operation comes: that one. NULL at the end. */
-const struct message_header *fake_read_past_barriers(struct fake_server *server);
 
 #endif

@@ -80,7 +80,7 @@ static void measure_session(uint32_t batch, uint64_t requests)
     session_start(&session, SHARD_ANY, client);
     session_output_taken(&session, sizeof(struct message_header) + sizeof(struct hello));
     replies_clear(&replies);
-    replies_hello(&replies, 1, 1);
+    replies_hello(&replies, 1, 1, 1);
     (void)take_answers(&session, &replies);
     REQUIRE(session_next(&session, &none) == 0 && session.state == SESSION_READY);
     uint64_t spent_ns = 0;

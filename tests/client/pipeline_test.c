@@ -17,7 +17,7 @@ static void answer_ok(struct fake_server *s, int fd)
 {
     (void)fd;
     fake_hello(s);
-    for (const struct message_header *request; (request = fake_read_past_barriers(s)) != NULL;) {
+    for (const struct message_header *request; (request = fake_read(s)) != NULL;) {
         messages_seen++;
         items_seen += request->items_count;
         fake_answer(s, request, STATUS_OK);
@@ -29,7 +29,7 @@ static void answer_one_and_go(struct fake_server *s, int fd)
 {
     (void)fd;
     fake_hello(s);
-    const struct message_header *request = fake_read_past_barriers(s);
+    const struct message_header *request = fake_read(s);
     fake_answer(s, request, STATUS_OK);
     (void)fake_read(s);
 }
@@ -87,6 +87,35 @@ Test(pipeline, thousands_of_requests_are_answered_in_batches)
     cr_assert_eq(items_seen, 20000);
     cr_assert_geq(messages_seen, 400);
     cr_assert_leq(messages_seen, 2000, "fuller than 10 on average: %u", messages_seen);
+}
+
+static uint64_t not_after_seen_ns;
+
+static void idle_remember_deadline(struct fake_server *s, int fd)
+{
+    (void)fd;
+    s->clock_ahead_ns = NS_PER_HOUR;
+    fake_hello(s);
+    for (const struct message_header *request; (request = fake_read(s)) != NULL; fake_answer(s, request, STATUS_OK)) {
+        messages_seen++;
+        not_after_seen_ns = ((const struct mutation *)(const void *)message_item_first(request))->not_after_ns;
+    }
+}
+
+Test(pipeline, deadlines_are_reckoned_from_hellos_clock_and_opening_asks_for_nothing_else)
+{
+    struct inn_pipeline *p = open_pipeline(SCRIPT(idle_remember_deadline), 1, 1);
+    uint64_t clock_ns = server.log_time_ns + NS_PER_HOUR;
+    struct inn_completion completion;
+    cr_assert_geq(inn_pipeline_time(p), clock_ns);
+    cr_assert_lt(inn_pipeline_time(p), clock_ns + 10 * NS_PER_SECOND);
+    cr_assert_eq(submit(p, 1), INN_OK);
+    while (inn_pipeline_next(p, &completion) == 0)
+        cr_assert_eq(inn_pump(p, 5000), INN_OK);
+    close_pipeline(p);
+    cr_assert_eq(messages_seen, 1);
+    cr_assert_geq(not_after_seen_ns, clock_ns + 60 * NS_PER_SECOND);
+    cr_assert_lt(not_after_seen_ns, clock_ns + 70 * NS_PER_SECOND);
 }
 
 Test(pipeline, a_pipeline_of_one_message_takes_one_and_says_full)

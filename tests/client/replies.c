@@ -40,7 +40,7 @@ void replies_seal(struct replies *replies)
     message_seal(open_message(replies));
 }
 
-void replies_hello(struct replies *replies, uint64_t log_time_ns, uint8_t uuid_byte)
+void replies_hello(struct replies *replies, uint64_t log_time_ns, uint64_t server_time_ns, uint8_t uuid_byte)
 {
     struct hello_result hello = {
         .header = { .size = sizeof hello, .log_time_ns = log_time_ns },
@@ -51,6 +51,7 @@ void replies_hello(struct replies *replies, uint64_t log_time_ns, uint8_t uuid_b
         .items_max = MESSAGE_ITEMS_MAX,
         .requests_max = 65536,
         .horizon_nights = 1000,
+        .server_time_ns = server_time_ns,
     };
     memset(hello.uuid, uuid_byte, sizeof hello.uuid);
     replies_begin(replies, OPERATION_HELLO, 0);

@@ -21,8 +21,9 @@ void replies_begin(struct replies *replies, uint8_t operation, uint64_t correlat
 void replies_add(struct replies *replies, const void *result);
 void replies_seal(struct replies *replies);
 
-/* One message: the answer to hello from a server with `uuid_byte` for a data directory. */
-void replies_hello(struct replies *replies, uint64_t log_time_ns, uint8_t uuid_byte);
+/* One message: the answer to hello from a server with `uuid_byte` for a data directory, whose newest frame is of
+ * log_time_ns. */
+void replies_hello(struct replies *replies, uint64_t log_time_ns, uint64_t server_time_ns, uint8_t uuid_byte);
 /* One message: what a server says before it closes. */
 void replies_farewell(struct replies *replies, enum status status);
 

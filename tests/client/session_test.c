@@ -62,7 +62,7 @@ static void greet(struct session *session)
     struct inn_completion none;
     (void)drain(session, sent, sizeof sent);
     replies_clear(&replies);
-    replies_hello(&replies, 1000, 1);
+    replies_hello(&replies, 1000, 1000, 1);
     feed_replies(session);
     cr_assert_eq(session_next(session, &none), 0);
     cr_assert_eq(session->state, SESSION_READY);
@@ -398,7 +398,7 @@ static void script_prepare(struct session *session)
     start(session, &options_small);
     (void)drain(session, sent, sizeof sent);
     replies_clear(&replies);
-    replies_hello(&replies, 1000, 1);
+    replies_hello(&replies, 1000, 1000, 1);
 }
 
 static void script_submit(struct session *session)

@@ -512,21 +512,22 @@ INN_API const struct inn_hello_result *inn_hello(const struct inn_connection *co
 /* The session this connection acquires leases with: random, made when it was opened. */
 INN_API struct inn_key inn_session(const struct inn_connection *connection);
 
-/* A lower bound of the server's log time now: the newest seen, advanced by the local monotonic clock. */
+/* What the server's clock shows now, or a little less: the time of its answer to hello, or of a newer result, advanced
+ * by the local monotonic clock. Reckoned anew when the connection is made anew. A clock to choose deadlines by: log
+ * time catches up with it only when something is logged, so it proves nothing about a deadline (see inn_resolve). */
 INN_API uint64_t inn_server_time(const struct inn_connection *connection);
 
 /* The deadline that the last mutation was sent with. Needed for inn_resolve where the request left it to the library.
  * */
 INN_API uint64_t inn_last_not_after(const struct inn_connection *connection);
 
-/* The mutations. Where the library is to choose the deadline, the first of a connection is preceded by a barrier, for
- * the server's time. Each sends its request, waits for the answer and copies it to *result (may be NULL; zeroed where
- * there is none). After a lost connection the same bytes are sent again until the deadline (options.retry); sent twice,
- * it still takes effect at most once. Verdicts: INN_OK, a refusal, INN_UNKNOWN, INN_NO_ANSWER, INN_BAD_ARGUMENT. While
- * an earlier transmission is unresolved, an answer that speaks of one transmission only (INN_OVERLOADED, INN_DISK_FULL,
- * INN_SHUTTING_DOWN, INN_LIMIT_REACHED) does not end the call, and INN_UNKNOWN is given in the end. Where the library
- * chose the deadline and INN_TOO_LATE shows that the server's clock is ahead of what was known of it, a first
- * transmission is made once more with a new deadline. */
+/* The mutations. Each sends its request, waits for the answer and copies it to *result (may be NULL; zeroed where there
+ * is none). After a lost connection the same bytes are sent again until the deadline (options.retry); sent twice, it
+ * still takes effect at most once. Verdicts: INN_OK, a refusal, INN_UNKNOWN, INN_NO_ANSWER, INN_BAD_ARGUMENT. While an
+ * earlier transmission is unresolved, an answer that speaks of one transmission only (INN_OVERLOADED, INN_DISK_FULL,
+ * INN_SHUTTING_DOWN, INN_LIMIT_REACHED) does not end the call, and INN_UNKNOWN is given in the end. A deadline that is
+ * left to the library is inn_server_time + within_ns; where INN_TOO_LATE shows that the server's clock has jumped ahead
+ * of that, a first transmission is made once more with a new one. */
 INN_API INN_MUST_USE int inn_property_create(struct inn_connection *connection,
                                              const struct inn_property_create_request *request,
                                              struct inn_mutation_result *result);
@@ -635,8 +636,7 @@ struct inn_pipeline_options {
 
 INN_API void inn_pipeline_options_init(struct inn_pipeline_options *options);
 
-/* Connects, says hello and asks one barrier for the time; blocks at most connect_timeout_ns. Results and *error as for
- * inn_connect. */
+/* Connects and says hello; blocks at most connect_timeout_ns. Results and *error as for inn_connect. */
 INN_API INN_MUST_USE int inn_pipeline_open(struct inn_pipeline **pipeline, const char *address,
                                            const struct inn_pipeline_options *options, struct inn_error *error);
 
