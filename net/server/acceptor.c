@@ -25,7 +25,7 @@ struct handshake {
     struct acceptor *acceptor;
     enum handshake_state state;
     bool busy;    /* the request is under way */
-    bool expired; /* the deadline has passed, the read was asked to end */
+    bool expired; /* the deadline has passed, the read was asked to end; no further one begins */
     int socket;
     uint32_t used;
     uint32_t target; /* READY: the shard that shall own it, where a place is taken */
@@ -253,7 +253,10 @@ static void handshake_step(struct handshake *handshake, uint64_t now_ns)
     if (handshake->state == HANDSHAKE_READING && !handshake->busy)
         handshake_judge(handshake);
     bool reads = handshake->state == HANDSHAKE_READING || handshake->state == HANDSHAKE_LINGERING;
-    if (reads && !handshake->busy)
+    if (reads && !handshake->busy && handshake->expired)
+        /* Bytes came before the read could be ended; those that come for ever would keep the place for ever. */
+        handshake->state = handshake->state == HANDSHAKE_READING ? HANDSHAKE_EXPIRED : HANDSHAKE_DONE;
+    else if (reads && !handshake->busy)
         handshake_read(handshake);
     if (reads && now_ns >= handshake->deadline_ns && !handshake->expired) {
         handshake->expired = true;
