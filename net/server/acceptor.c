@@ -20,6 +20,9 @@ enum handshake_state {
 
 #define LINGER_NS NS_PER_SECOND
 
+/* How long nothing is accepted once the kernel had no file or memory for a socket: asking again at once would be answered at once. */
+#define SHORTAGE_PAUSE_NS (100 * NS_PER_MS)
+
 struct handshake {
     struct io_request request;
     struct acceptor *acceptor;
@@ -47,6 +50,10 @@ struct acceptor {
     bool stopped;
     uint32_t first_free; /* HANDSHAKES_MAX: none */
     uint32_t active;
+    uint64_t pause_until_ns;         /* no socket could be made: nothing is accepted before */
+    int waiting[ACCEPT_WAITING_MAX]; /* sockets that came while no place was free; a ring */
+    uint32_t waiting_first;
+    uint32_t waiting_count;
     struct handshake handshakes[HANDSHAKES_MAX];
 };
 
@@ -81,26 +88,27 @@ static void handshake_sent(struct io_request *request, const struct io_completio
     handshake->state = HANDSHAKE_LINGERING;
 }
 
+static bool is_shortage(int result)
+{
+    return result == -EMFILE || result == -ENFILE || result == -ENOBUFS || result == -ENOMEM;
+}
+
+/* One batch of completions may bring the kernel's whole backlog. */
 static void accept_done(struct io_request *request, const struct io_completion *completion)
 {
     struct acceptor *acceptor = request->context;
     acceptor->armed = completion->more;
+    if (is_shortage(completion->result))
+        acceptor->pause_until_ns = acceptor->shard->now_ns + SHORTAGE_PAUSE_NS;
     if (completion->result < 0)
         return;
-    if (acceptor->first_free == HANDSHAKES_MAX || acceptor->stopped) {
-        /* Accepted in the moment between the last free place and the pause. */
+    if (acceptor->waiting_count == ACCEPT_WAITING_MAX || acceptor->stopped) {
         io_close_later(acceptor->shard->io, completion->result);
         return;
     }
-    struct handshake *handshake = &acceptor->handshakes[acceptor->first_free];
-    acceptor->first_free = handshake->next_free;
-    acceptor->active++;
-    handshake->state = HANDSHAKE_READING;
-    handshake->socket = completion->result;
-    handshake->used = 0;
-    handshake->busy = false;
-    handshake->expired = false;
-    handshake->deadline_ns = acceptor->shard->now_ns + acceptor->shard->options->handshake_timeout_ns;
+    uint32_t slot = (acceptor->waiting_first + acceptor->waiting_count) % ACCEPT_WAITING_MAX;
+    acceptor->waiting[slot] = completion->result;
+    acceptor->waiting_count++;
 }
 
 /* ---- Making and ending ----------------------------------------------------------------------------------------------- */
@@ -125,6 +133,29 @@ void acceptor_free(struct acceptor *acceptor)
     if (acceptor != NULL)
         io_close(acceptor->shard->io, acceptor->listening_socket);
     free(acceptor);
+}
+
+static int waiting_pop(struct acceptor *acceptor)
+{
+    REQUIRE(acceptor->waiting_count > 0);
+    int socket = acceptor->waiting[acceptor->waiting_first];
+    acceptor->waiting_first = (acceptor->waiting_first + 1) % ACCEPT_WAITING_MAX;
+    acceptor->waiting_count--;
+    return socket;
+}
+
+static struct handshake *handshake_begin(struct acceptor *acceptor, int socket, uint64_t now_ns)
+{
+    struct handshake *handshake = &acceptor->handshakes[acceptor->first_free];
+    acceptor->first_free = handshake->next_free;
+    acceptor->active++;
+    handshake->state = HANDSHAKE_READING;
+    handshake->socket = socket;
+    handshake->used = 0;
+    handshake->busy = false;
+    handshake->expired = false;
+    handshake->deadline_ns = now_ns + acceptor->shard->options->handshake_timeout_ns;
+    return handshake;
 }
 
 static void handshake_free(struct handshake *handshake)
@@ -272,18 +303,25 @@ static void handshake_step(struct handshake *handshake, uint64_t now_ns)
     }
 }
 
-void acceptor_tend(struct acceptor *acceptor, uint64_t now_ns)
+static void accept_arm_or_cancel(struct acceptor *acceptor, uint64_t now_ns)
 {
-    for (uint32_t i = 0; i < HANDSHAKES_MAX && acceptor->active > 0; i++)
-        if (acceptor->handshakes[i].state != HANDSHAKE_FREE)
-            handshake_step(&acceptor->handshakes[i], now_ns);
     bool places = acceptor->first_free != HANDSHAKES_MAX;
-    if (places && !acceptor->armed && !acceptor->stopped) {
+    if (places && !acceptor->armed && !acceptor->stopped && now_ns >= acceptor->pause_until_ns) {
         acceptor->armed = true;
         io_accept(acceptor->shard->io, &acceptor->accept, acceptor->listening_socket);
     } else if (!places && acceptor->armed) {
         io_cancel(acceptor->shard->io, &acceptor->accept);
     }
+}
+
+void acceptor_tend(struct acceptor *acceptor, uint64_t now_ns)
+{
+    for (uint32_t i = 0; i < HANDSHAKES_MAX && acceptor->active > 0; i++)
+        if (acceptor->handshakes[i].state != HANDSHAKE_FREE)
+            handshake_step(&acceptor->handshakes[i], now_ns);
+    while (acceptor->waiting_count > 0 && acceptor->first_free != HANDSHAKES_MAX)
+        handshake_step(handshake_begin(acceptor, waiting_pop(acceptor), now_ns), now_ns);
+    accept_arm_or_cancel(acceptor, now_ns);
 }
 
 bool acceptor_idle(const struct acceptor *acceptor)
@@ -296,6 +334,8 @@ void acceptor_stop(struct acceptor *acceptor)
     acceptor->stopped = true;
     if (acceptor->armed)
         io_cancel(acceptor->shard->io, &acceptor->accept);
+    while (acceptor->waiting_count > 0)
+        io_close_later(acceptor->shard->io, waiting_pop(acceptor));
     for (uint32_t i = 0; i < HANDSHAKES_MAX; i++) {
         struct handshake *handshake = &acceptor->handshakes[i];
         if (handshake->state != HANDSHAKE_FREE)

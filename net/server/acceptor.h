@@ -4,7 +4,8 @@
  *                                              \-> one last message that says why not -> close
  *
  * A handshake reads with one receive at a time, so that nothing is under way on the socket when it changes threads; what the client sent
- * behind its HELLO travels along. There are HANDSHAKES_MAX at once: when all are taken, accepting pauses and the kernel's backlog waits. */
+ * behind its HELLO travels along. There are HANDSHAKES_MAX at once: when all are taken, accepting pauses and the kernel's backlog waits, as do
+ * up to ACCEPT_WAITING_MAX sockets that were accepted before the pause. */
 #ifndef NET_SERVER_ACCEPTOR_H
 #define NET_SERVER_ACCEPTOR_H
 
@@ -15,6 +16,7 @@ struct shard;
 struct acceptor;
 
 #define HANDSHAKES_MAX 512
+#define ACCEPT_WAITING_MAX 4096
 #define HANDSHAKE_BUFFER_SIZE 4096
 
 /* Memory for it, part of the server's bound. */
