@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """Every operation over a real connection, the handshake in its variants, and the order of results under pipelining."""
 import itertools
+import time
 import unittest
 
 import innkeep_client as ink
@@ -280,6 +281,14 @@ class Handshake(Case):
             for number in range(1, 9):
                 self.expect(connection.call(ink.barrier(number)), Status.OK, shard=ink.shard_of(number, 2))
         self.assertLess(self.server.connect().hello.owner, 2)
+
+    def test_hello_tells_the_clock_that_log_time_will_follow(self):
+        client = self.server.connect()
+        told = client.hello.server_time_ns
+        self.assertGreaterEqual(told, client.hello.log_time_ns)
+        self.assertLess(abs(told - time.time_ns()), 30 * SECOND)
+        for shard in range(2):
+            self.assertGreaterEqual(client.call(ink.barrier_of_shard(shard)).log_time_ns, told)
 
     def test_a_shard_that_is_none_is_refused(self):
         for shard in (2, 77, 0xFFFFFFFE):
