@@ -187,7 +187,8 @@ enum parse_result { PARSE_MESSAGE, PARSE_MORE, PARSE_REFUSED };
 static enum parse_result header_judge(struct connection *connection, const struct message_header *header)
 {
     enum status status = message_header_check(header, MESSAGE_SIZE_MAX);
-    if (status == STATUS_OK && ((header->flags & MESSAGE_REPLY) != 0 || header->items_count > MESSAGE_ITEMS_MAX))
+    bool ours = (header->flags & MESSAGE_REPLY) == 0 && header->operation != OPERATION_NONE;
+    if (status == STATUS_OK && (!ours || header->items_count > MESSAGE_ITEMS_MAX))
         status = STATUS_BAD_MESSAGE;
     if (status == STATUS_OK)
         return PARSE_MESSAGE;
