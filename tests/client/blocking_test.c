@@ -350,16 +350,27 @@ Test(blocking, a_new_connection_begins_with_the_clock_of_its_own_hello)
     expect_reckoned_from(START_NS, not_after_seen(1));
 }
 
+Test(blocking, a_hellos_clock_below_the_log_time_seen_is_not_taken)
+{
+    server.clock_ahead_ns = -NS_PER_HOUR;
+    struct inn_connection *c = connect_to_script(SCRIPT(answer_ok), 5 * NS_PER_SECOND, true);
+    cr_assert_eq(inn_hello(c)->server_time_ns, START_NS - NS_PER_HOUR);
+    cr_assert_geq(inn_server_time(c), START_NS);
+    end(c);
+}
+
 Test(blocking, a_new_hellos_clock_does_not_undo_the_log_time_seen)
 {
     struct inn_connection *c =
         connect_to_script(SCRIPT(answer_one_from_the_future, answer_ok), 5 * NS_PER_SECOND, true);
     cr_assert_eq(inn_reserve(c, &reserve_request, NULL), INN_OK);
     expect_reckoned_from(START_NS, not_after_seen(0));
+    cr_assert_eq(inn_barrier(c, 1, NULL), INN_OK);
+    cr_assert_eq(inn_hello(c)->server_time_ns, START_NS, "this is the second connection");
     cr_assert_eq(inn_reserve(c, &reserve_request, NULL), INN_OK);
     end(c);
-    cr_assert_eq(items_count, 2);
-    expect_reckoned_from(START_NS + NS_PER_HOUR, not_after_seen(1));
+    cr_assert_eq(items_count, 3);
+    expect_reckoned_from(START_NS + NS_PER_HOUR, not_after_seen(2));
 }
 
 Test(blocking, a_deadline_of_ours_is_moved_once_when_the_servers_clock_has_jumped)
