@@ -243,21 +243,28 @@ static void segment_change_begin(struct wal *wal)
                    WAL_SEGMENT_DATA_OFFSET, 0, true);
 }
 
+static bool another_segment_is_ready(const struct wal *wal)
+{
+    return wal->next.file >= 0 || wal->pool.ready_count > 0;
+}
+
 /* The open frame only grows until it is sealed, so one that does not fit now never will: the change may begin at once. */
 static void segment_change_if_due(struct wal *wal)
 {
     if (wal->error != 0 || wal->change != CHANGE_NONE || open_frame_fits(wal))
         return;
-    int rc = wal->next.file >= 0 ? 0 : next_segment_stage(wal, false);
-    if (rc == 0) {
-        wal->stalled = false;
-        segment_change_begin(wal);
-    } else if (rc == -ENOENT) {
+    if (!another_segment_is_ready(wal)) {
         wal->stalls += !wal->stalled;
         wal->stalled = true;
-    } else {
-        note_error(wal, rc);
+        return;
     }
+    int rc = wal->next.file >= 0 ? 0 : next_segment_stage(wal, false);
+    if (rc != 0) {
+        note_error(wal, rc);
+        return;
+    }
+    wal->stalled = false;
+    segment_change_begin(wal);
 }
 
 /* Early, and outside the path of a frame, because it blocks for a directory sync. */
@@ -290,9 +297,14 @@ uint64_t wal_tend_due_ns(const struct wal *wal)
 
 /* ---- The open frame --------------------------------------------------------------------------------------------------- */
 
+/* While no other segment is ready, the open frame must not outgrow what is left of this one: if the disk turns out to be full, a record that was
+ * taken would wait for space, and nobody can say how long. */
 bool wal_has_room(const struct wal *wal, uint32_t size_bytes)
 {
-    return sizeof(struct wal_frame_header) + wal->open_payload + size_bytes <= wal->options.frame_size_max;
+    if (sizeof(struct wal_frame_header) + wal->open_payload + size_bytes > wal->options.frame_size_max)
+        return false;
+    uint64_t left = wal->options.segment_size - wal->segment.offset;
+    return another_segment_is_ready(wal) || wal_frame_padded_size(wal->open_payload + size_bytes) <= left;
 }
 
 uint64_t wal_append(struct wal *wal, const struct record_header *record)

@@ -84,6 +84,8 @@ Test(log, a_frame_that_does_not_fit_begins_the_next_segment_and_the_rest_stays_z
 {
     world_start(&world);
     for (int i = 0; i < 7; i++) {
+        while (!wal_has_room(world.wal, 5 * 5000)) /* or world_append would seal what there is */
+            world_turn(&world);
         for (int j = 0; j < 5; j++)
             (void)world_append(&world, i == 3 ? 5000 : 4000); /* 5000: to the last byte of the segment with frame 3 */
         world_seal(&world);

@@ -518,17 +518,47 @@ Test(log_faults, space_runs_out_by_steps_and_comes_back_by_itself)
     }
     cr_assert_eq(wal_space(world.wal), WAL_SPACE_NONE);
     cr_assert_not(wal_may_seal(world.wal));
-    (void)world_append(&world, 96);
+    cr_assert_not(wal_has_room(world.wal, 96)); /* whatever is let in now would wait, and nobody knows for how long */
     wal_tend(world.wal);
     cr_assert_eq(wal_state_of(world.wal).stalls, 1u);
     cr_assert_eq(wal_error(world.wal), 0);
     fake_io_limit_space(UINT64_MAX);
+    (void)world_append(&world, 96);
     world_seal(&world);
     world_drain(&world);
     cr_assert_eq(wal_state_of(world.wal).durable_index, 15u);
     struct wal_report report = world_read(&world);
     cr_assert_eq(report.verdict, WAL_CLEAN, "%s", report.stop_reason);
     cr_assert_eq(report.frames, 15u);
+}
+
+Test(log_faults, a_record_is_let_in_only_where_its_frame_has_a_place)
+{
+    fake_io_limit_space(space_of(1));
+    for (int i = 0; i < 9; i++)
+        (void)world_commit(&world, 96);
+    while (wal_has_room(world.wal, 4000)) /* five blocks are left */
+        (void)world_append(&world, 4000);
+    cr_assert_eq(wal_state_of(world.wal).open_records, 5u);
+    cr_assert(wal_has_room(world.wal, 5 * WAL_BLOCK_SIZE - sizeof(struct wal_frame_header) - 5 * 4000));
+    cr_assert_not(wal_has_room(world.wal, 5 * WAL_BLOCK_SIZE - sizeof(struct wal_frame_header) - 5 * 4000 + 8));
+    world_seal(&world);
+    world_drain(&world);
+    cr_assert_eq(wal_space(world.wal), WAL_SPACE_NONE);
+    cr_assert_not(wal_has_room(world.wal, 32));
+}
+
+Test(log_faults, a_directory_that_is_gone_is_not_taken_for_a_segment_that_is_late)
+{
+    settle();
+    fake_io_hold(false);
+    for (int i = 0; i < 5; i++) /* half of the segment is left, so the next one is not brought in early */
+        (void)world_commit(&world, 96);
+    (void)fake_io_fail_from(1, -ENOENT);
+    while (wal_state_of(world.wal).open_records < 12 && wal_error(world.wal) == 0)
+        (void)world_append(&world, 4000);
+    after_an_error_nothing_goes_on(-ENOENT);
+    (void)fake_io_fail_from(0, 0);
 }
 
 Test(log_faults, a_disk_that_fails_to_write_zeros_is_not_trusted_with_frames)
