@@ -63,7 +63,7 @@ enum record_flag { RECORD_BY_SHARD = 1u << 0 };
 
 #define ROOMS_MAX 32767 /* rooms of a type on a night, and rooms of a line */
 #define NIGHTS_MAX 3650 /* nights of a stay, and the longest horizon */
-#define TTL_NS_MAX (3650 * 24 * NS_PER_HOUR)
+#define TTL_NS_MAX (NS_PER_HOUR * 24 * 3650)
 #define WEEKDAYS_ALL 0x7fu /* bit 0 = Monday .. bit 6 = Sunday */
 #define LINES_MAX 1        /* lines of a reservation in this version */
 #define OWNER_SIZE 32      /* a lease's owner: UTF-8, zero padded */
