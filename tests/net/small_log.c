@@ -1,9 +1,9 @@
 /* Writes a small data directory through the real log, for the tests of innkeep-wal:
  *
- *     small_log DIR SHARDS
+ *     small_log DIR SHARDS          every kind of record, and most kinds of outcome
+ *     small_log DIR SHARDS race     few records: who got the last room, and why the others did not
  *
- * Every kind of record is in it, and most kinds of outcome. What was durable was applied as it would be in a server; the state that came of it is
- * printed in innkeep-wal replay's own words, so that both can be compared. Time is made up, so each run writes the same records. */
+ * What was durable was applied as it would be in a server; the state that came of it is printed in innkeep-wal replay's own words, so that both can be compared. Time is made up, so each run writes the same records. */
 #include "net/state_machine.h"
 #include "tests/net/frames.h"
 #include "tools/innkeep-wal/printer.h"
@@ -146,6 +146,96 @@ static void write_many(struct writer *writer)
     frame_seal(writer, false); /* evidence */
 }
 
+/* ---- The race --------------------------------------------------------------------------------------------------------------------- */
+
+static struct lease_acquire acquire_by(uint64_t property, const char *owner, uint64_t session, uint64_t ttl_ns)
+{
+    struct lease_acquire record = record_acquire(property, 101, session, ttl_ns);
+    memset(record.owner, 0, sizeof record.owner);
+    memcpy(record.owner, owner, strlen(owner));
+    return record;
+}
+
+/* Renews, or releases where ttl_ns is 0. */
+static void lease_go_on(struct writer *writer, uint64_t token, uint64_t ttl_ns)
+{
+    struct lease_renew renew = { .header = { .kind = OPERATION_LEASE_RENEW, .size = sizeof renew, .version = 1 } };
+    renew.header.property = writer->property;
+    renew.resource = 101;
+    renew.token = token;
+    renew.ttl_ns = ttl_ns;
+    struct lease_release release = { .header = renew.header, .resource = 101, .token = token };
+    release.header.kind = OPERATION_LEASE_RELEASE;
+    release.header.size = sizeof release;
+    if (ttl_ns == 0)
+        APPEND(writer, release);
+    else
+        APPEND(writer, renew);
+}
+
+static void time_pass(struct writer *writer, uint64_t span_ns)
+{
+    frame_seal(writer, false);
+    frame_seal(writer, false); /* evidence */
+    writer->time_ns += span_ns;
+}
+
+static struct reserve under(struct reserve record, uint64_t token)
+{
+    record.mutation.fence_token = token;
+    record.mutation.fence_resource = 101;
+    return record;
+}
+
+/* A takes the lock, renews it once and is slow. B takes it after A and holds the room; then A writes. */
+static void write_race_won(struct writer *writer)
+{
+    uint64_t property = writer->property;
+    APPEND(writer, acquire_by(property, "client-A", 1, 2 * NS_PER_SECOND)); /* LSN 8 */
+    time_pass(writer, NS_PER_SECOND);
+    lease_go_on(writer, 8, 2 * NS_PER_SECOND);
+    APPEND(writer, acquire_by(property, "client-B", 2, NS_PER_MINUTE)); /* LEASE_HELD */
+    time_pass(writer, 3 * NS_PER_SECOND);
+    APPEND(writer, acquire_by(property, "client-B", 2, NS_PER_MINUTE)); /* LSN 11 */
+    APPEND(writer, under(record_reserve(property, 101, DATE + 5, 2, 2 * NS_PER_SECOND, 50, writer->time_ns), 11));
+    time_pass(writer, 100 * NS_PER_MS);
+    APPEND(writer, under(record_reserve(property, 101, DATE + 5, 2, 0, 51, writer->time_ns), 8)); /* FENCED */
+    APPEND(writer, record_reserve(property, 101, DATE + 6, 1, 0, 52, writer->time_ns));           /* SOLD_OUT */
+    APPEND(writer, record_reserve(property, 101, DATE + 8, 1, 0, 53, writer->time_ns));           /* another night */
+    APPEND(writer, record_reserve(property, 7, DATE + 5, 1, 0, 54, writer->time_ns));             /* another type */
+    time_pass(writer, 0);
+}
+
+/* B lets the hold run out, books again, and gives the lock back; the server starts anew in between. */
+static void write_race_end(struct writer *writer)
+{
+    uint64_t property = writer->property;
+    writer->time_ns += 3 * NS_PER_SECOND;
+    APPEND(writer, record_recovered());
+    frame_seal(writer, false);
+    APPEND(writer, record_change(OPERATION_CONFIRM, property, 50, 55, writer->time_ns)); /* HOLD_EXPIRED */
+    struct reserve again = under(record_reserve(property, 101, DATE + 5, 2, 0, 56, writer->time_ns), 11);
+    APPEND(writer, again);
+    frame_seal(writer, false);
+    APPEND(writer, again); /* replayed */
+    lease_go_on(writer, 11, 0);
+    time_pass(writer, NS_PER_SECOND);
+    APPEND(writer, under(record_reserve(property, 101, DATE + 5, 1, 0, 57, writer->time_ns), 11)); /* LEASE_RELEASED */
+    APPEND(writer, record_change(OPERATION_CANCEL, property, 56, 58, writer->time_ns));
+    frame_seal(writer, false);
+}
+
+static void write_race(struct writer *writer)
+{
+    APPEND(writer, record_room_type(writer->property, 101, 1, 5, TIME_NS));
+    time_pass(writer, 10 * NS_PER_MS);
+    REQUIRE(engine_last_lsn(writer->machine.engine) == 7); /* what follows names LSNs */
+    write_race_won(writer);
+    write_race_end(writer);
+}
+
+/* ---- Shard by shard --------------------------------------------------------------------------------------------------------------- */
+
 static uint64_t property_of_shard(uint32_t shard, uint32_t shards)
 {
     uint64_t property = 1;
@@ -177,7 +267,7 @@ static void shard_log_open(struct writer *writer, const struct wal_directory *di
     must(wal_open(writer->io, &options, &report.position, &writer->wal, &why), "open the log", why);
 }
 
-static struct hash128 shard_write(const struct wal_directory *directory, uint32_t shard)
+static struct hash128 shard_write(const struct wal_directory *directory, uint32_t shard, bool race)
 {
     struct io_options io_options = { .ring_entries = 64, .fixed_buffers_count = WAL_DEPTH_MAX + 2 };
     uint32_t shards = directory->header.shards_count;
@@ -188,8 +278,12 @@ static struct hash128 shard_write(const struct wal_directory *directory, uint32_
     shard_log_open(&writer, directory, shard);
     state_machine_init(&writer.machine, directory->header.uuid);
     write_beginning(&writer);
-    write_story(&writer);
-    write_many(&writer);
+    if (race) {
+        write_race(&writer);
+    } else {
+        write_story(&writer);
+        write_many(&writer);
+    }
     char text[PRINTER_HASH_SIZE];
     char time[PRINTER_TIME_SIZE];
     struct hash128 hash = engine_state_hash(writer.machine.engine);
@@ -209,8 +303,9 @@ int main(int argc, char **argv)
     const char *reason = NULL;
     char why[512] = "";
     char text[PRINTER_HASH_SIZE];
-    if (argc != 3) {
-        fprintf(stderr, "usage: small_log DIR SHARDS\n");
+    bool race = argc == 4 && strcmp(argv[3], "race") == 0;
+    if (argc != 3 && !race) {
+        fprintf(stderr, "usage: small_log DIR SHARDS [race]\n");
         return 2;
     }
     uint32_t shards = (uint32_t)strtoul(argv[2], NULL, 10);
@@ -218,7 +313,7 @@ int main(int argc, char **argv)
     must(wal_directory_open(io, argv[1], shards, shards, SEGMENT_SIZE, &directory, why, sizeof why), "directory", why);
     struct hash128 hash = { .low = 0 };
     for (uint32_t shard = 0; shard < shards; shard++)
-        hash = hash128_add(hash, shard_write(&directory, shard));
+        hash = hash128_add(hash, shard_write(&directory, shard, race));
     printf("all state_hash=%s\n", printer_hash(hash, text));
     wal_directory_close(io, &directory);
     io_destroy(io);

@@ -6,6 +6,7 @@
 
 struct dump {
     const struct tool *tool;
+    const struct shard_replay *replay;
     uint32_t shard;
 };
 
@@ -43,7 +44,12 @@ static void record_show(void *context, const struct wal_frame_header *frame, con
                         uint64_t lsn, const union apply_result *result)
 {
     const struct dump *dump = context;
-    if (lsn < dump->tool->from_lsn)
+    struct placed_record placed = { .record = record,
+                                    .result = result,
+                                    .engine = result == NULL ? NULL : dump->replay->machine.engine,
+                                    .lsn = lsn,
+                                    .time_ns = frame->time_ns };
+    if (!selection_matches(&dump->tool->selection, &placed))
         return;
     if (dump->tool->json)
         line_json(dump, frame, record, lsn, result);
@@ -57,9 +63,11 @@ static enum tool_exit shard_dump(struct tool *tool, uint32_t shard)
     struct shard_replay replay = { .tool = tool,
                                    .shard = shard,
                                    .apply = tool->with_outcomes,
-                                   .to_lsn = NEVER_NS,
+                                   .to_lsn = tool->selection.to_lsn,
+                                   .to_ns = tool->selection.to_ns,
                                    .visit = record_show,
                                    .visit_context = &dump };
+    dump.replay = &replay;
     shard_replay_run(&replay);
     fflush(stdout);
     shard_replay_explain(&replay, stderr);
@@ -68,11 +76,20 @@ static enum tool_exit shard_dump(struct tool *tool, uint32_t shard)
     return verdict;
 }
 
+/* A property lives in one shard, so no other needs to be read for it. */
+static bool shard_is_wanted(const struct tool *tool, uint32_t shard)
+{
+    uint64_t property = tool->selection.property;
+    if (tool->shard != SHARD_ALL && tool->shard != shard)
+        return false;
+    return property == 0 || shard_of_property(property, tool->directory.header.shards_count) == shard;
+}
+
 enum tool_exit dump_command(struct tool *tool)
 {
     enum tool_exit worst = TOOL_CLEAN;
     for (uint32_t shard = 0; shard < tool->directory.header.shards_count; shard++)
-        if (tool->shard == SHARD_ALL || tool->shard == shard)
+        if (shard_is_wanted(tool, shard))
             worst = tool_worse(worst, shard_dump(tool, shard));
     return worst;
 }

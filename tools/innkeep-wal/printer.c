@@ -51,11 +51,11 @@ json_t *printer_json_number(uint64_t value)
     return json_string(digits);
 }
 
-#define TEXT_SIZE (OWNER_SIZE * 4 + 1)
+#define TEXT_SIZE PRINTER_TEXT_SIZE
 
 /* Names come from clients: what is not plain is escaped, so that a terminal shows it and does not obey it. UTF-8 is kept whole or not
  * at all. */
-static char *text_clean(const char *bytes, size_t size, char text[TEXT_SIZE])
+char *printer_text(const char *bytes, size_t size, char text[PRINTER_TEXT_SIZE])
 {
     size_t length = strnlen(bytes, size);
     json_t *probe = json_stringn(bytes, length);
@@ -138,7 +138,7 @@ static void field_text(FILE *out, const struct field *field, const void *bytes)
     else if (field->kind == FIELD_HASH)
         fputs(printer_hash(hash_at(field, bytes), text), out);
     else if (field->kind == FIELD_TEXT)
-        fprintf(out, "\"%s\"", text_clean((const char *)at, field->size, text));
+        fprintf(out, "\"%s\"", printer_text((const char *)at, field->size, text));
     else
         number_text(out, field, bytes);
 }
@@ -195,7 +195,7 @@ void printer_result_text(FILE *out, uint8_t operation, const struct result_heade
 static void object_set(json_t *object, const char *name, json_t *value)
 {
     int result = json_object_set_new(object, name, value);
-    ENSURE(result == 0); /* memory ran out, or text that is not UTF-8 got past text_clean */
+    ENSURE(result == 0); /* memory ran out, or text that is not UTF-8 got past printer_text */
 }
 
 static json_t *number_json(const struct field *field, const void *bytes)
@@ -221,7 +221,7 @@ static json_t *field_json(const struct field *field, const void *bytes)
     if (field->kind == FIELD_HASH)
         return json_string(printer_hash(hash_at(field, bytes), text));
     if (field->kind == FIELD_TEXT)
-        return json_string(text_clean((const char *)at, field->size, text));
+        return json_string(printer_text((const char *)at, field->size, text));
     return number_json(field, bytes);
 }
 

@@ -13,11 +13,16 @@
 #define PRINTER_KEY_SIZE 37  /* "00112233-4455-6677-8899-aabbccddeeff" and its terminator */
 #define PRINTER_HASH_SIZE 33 /* 32 hexadecimal digits, high half first, and the terminator */
 
+#define PRINTER_TEXT_SIZE (OWNER_SIZE * 4 + 1)
+
 /* RFC 3339 with nanoseconds, UTC; "never" for NEVER_NS. Returns text. */
 char *printer_time(uint64_t time_ns, char text[PRINTER_TIME_SIZE]);
 /* 16 bytes in order, grouped as a UUID is. Returns text. */
 char *printer_key(const void *bytes, char text[PRINTER_KEY_SIZE]);
 char *printer_hash(struct hash128 hash, char text[PRINTER_HASH_SIZE]);
+
+/* A name of at most OWNER_SIZE bytes that a client chose, zero padded, with everything escaped that a terminal might obey. Returns text. */
+char *printer_text(const char *bytes, size_t size, char text[PRINTER_TEXT_SIZE]);
 
 /* A u64 as JSON: an integer, or a string beyond INT64_MAX. Never NULL. */
 json_t *printer_json_number(uint64_t value);

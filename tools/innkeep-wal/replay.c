@@ -62,7 +62,8 @@ static void shard_run(struct replay *replay, uint32_t index)
     struct shard_replay shard = { .tool = replay->tool,
                                   .shard = index,
                                   .apply = true,
-                                  .to_lsn = replay->tool->to_lsn[index],
+                                  .to_lsn = replay->tool->to.lsn[index],
+                                  .to_ns = replay->tool->to_ns,
                                   .visit = record_note,
                                   .visit_context = replay };
     shard_replay_run(&shard);

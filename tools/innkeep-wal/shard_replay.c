@@ -79,12 +79,20 @@ static void record_take(struct shard_replay *replay, const struct wal_frame_head
         replay->visit(replay->visit_context, frame, record, lsn, is_applying(replay) ? &result : NULL);
 }
 
+static bool frame_is_beyond(const struct shard_replay *replay, const struct wal_frame_header *frame)
+{
+    if (replay->visit_frame != NULL && !replay->visit_frame(replay->visit_context, frame))
+        return true;
+    bool late = frame->time_ns > replay->to_ns;
+    return late || (frame->records_count > 0 && frame->first_lsn > replay->to_lsn);
+}
+
 /* Frames without records behind to_lsn are still taken: so replaying to the last LSN is the same as replaying everything. */
 static int frame_take(void *context, const struct wal_frame_header *frame)
 {
     struct shard_replay *replay = context;
     progress_show(replay, frame);
-    if (frame->records_count > 0 && frame->first_lsn > replay->to_lsn) {
+    if (frame_is_beyond(replay, frame)) {
         replay->stopped = true;
         return STOP;
     }

@@ -13,20 +13,25 @@
 typedef void shard_visit(void *context, const struct wal_frame_header *frame, const struct record_header *record,
                          uint64_t lsn, const union apply_result *result);
 
+/* Called for each good frame before it is begun: the engine is as the frame before left it. False stops the reading in front of it. */
+typedef bool shard_visit_frame(void *context, const struct wal_frame_header *frame);
+
 struct shard_replay {
     /* To be set before shard_replay_run; all others zero. */
     const struct tool *tool;
     uint32_t shard;
-    bool apply;         /* false: only read */
-    bool check;         /* engine_check now and then, and at the end */
-    uint64_t to_lsn;    /* nothing behind it is applied; NEVER_NS: everything is */
-    shard_visit *visit; /* or NULL */
+    bool apply;                     /* false: only read */
+    bool check;                     /* engine_check now and then, and at the end */
+    uint64_t to_lsn;                /* nothing behind it is applied; NEVER_NS: everything is */
+    uint64_t to_ns;                 /* no frame of a later log time is applied; NEVER_NS: every one is */
+    shard_visit *visit;             /* or NULL */
+    shard_visit_frame *visit_frame; /* or NULL */
     void *visit_context;
 
     /* Found. */
     struct state_machine machine;
     struct wal_report report; /* not filled in if `stopped` */
-    bool stopped;             /* at to_lsn, before the log's end */
+    bool stopped;             /* at to_lsn or to_ns or by a visitor, before the log's end */
     int error;                /* a negated errno: the disk could not be read, or there is too little memory */
     const char
         *broken; /* the log reads well, but no server wrote this, or the engine is inconsistent; static storage */

@@ -2,6 +2,7 @@
 #ifndef TOOLS_INNKEEP_WAL_TOOL_H
 #define TOOLS_INNKEEP_WAL_TOOL_H
 
+#include "tools/innkeep-wal/selection.h"
 #include "wal/directory.h"
 #include "wal/recovery.h"
 
@@ -16,14 +17,22 @@ enum tool_exit {
 
 #define SHARD_ALL UINT32_MAX
 
+/* Where to stop in each shard's log. */
+struct tool_point {
+    uint64_t lsn[WAL_SHARDS_MAX]; /* NEVER_NS: no limit */
+    bool is_bare;                 /* lsn[0] was named without its shard */
+};
+
 struct tool {
     const char *path;
     bool json;
-    bool with_outcomes;              /* dump: replay as it goes */
-    uint32_t shard;                  /* dump: this one, or SHARD_ALL */
-    uint64_t from_lsn;               /* dump */
-    uint64_t to_lsn[WAL_SHARDS_MAX]; /* replay; NEVER_NS: to the end */
-    const char *calendar_path;       /* replay; NULL: none */
+    bool with_outcomes;         /* dump: replay as it goes */
+    bool full_keys;             /* timeline: keys in all their digits */
+    uint32_t shard;             /* dump: this one, or SHARD_ALL */
+    struct selection selection; /* dump, timeline */
+    struct tool_point to;       /* replay */
+    uint64_t to_ns;             /* replay: NEVER_NS: no limit */
+    const char *calendar_path;  /* replay; NULL: none */
     struct io *io;
     struct wal_directory directory;
 };
@@ -44,8 +53,10 @@ static inline const char *tool_verdict_name(enum tool_exit verdict)
 }
 
 /* One command each, in its own file. The directory is open. */
-MUST_USE enum tool_exit verify_command(struct tool *tool);
-MUST_USE enum tool_exit dump_command(struct tool *tool);
-MUST_USE enum tool_exit replay_command(struct tool *tool);
+typedef enum tool_exit tool_command(struct tool *tool);
+MUST_USE tool_command dump_command;
+MUST_USE tool_command replay_command;
+MUST_USE tool_command timeline_command;
+MUST_USE tool_command verify_command;
 
 #endif

@@ -1,0 +1,236 @@
+#!/usr/bin/env python3
+"""innkeep-wal timeline and dump's conditions, on a race whose times are made up: so the output is the same in each run, to the byte.
+
+    INNKEEP_WAL=build/dev/bin/innkeep-wal SMALL_LOG=build/dev/bin/small_log wal_timeline_test.py
+
+INNKEEP_GOLDEN=write renews the expected texts in tests/net/timeline/ after a deliberate change.
+"""
+import json
+import os
+import pathlib
+import shutil
+import struct
+import subprocess
+import tempfile
+import unittest
+
+TOOL = os.environ["INNKEEP_WAL"]
+SMALL_LOG = os.environ["SMALL_LOG"]
+GOLDEN = pathlib.Path(__file__).parent / "timeline"
+CLEAN, TORN_TAIL, USAGE, DAMAGED, UNREADABLE = 0, 1, 2, 3, 4
+NIGHT = ["--property", "1", "--room-type", "101", "--night", "2026-11-28"]
+BLOCK = 4096
+
+
+def run(*arguments):
+    return subprocess.run([TOOL, *map(str, arguments)], capture_output=True, text=True, timeout=120)
+
+
+def key(number):
+    word = struct.pack("<Q", number).hex()
+    return f"{word[:8]}-{word[8:12]}-{word[12:]}-{word[:4]}-{word[4:]}"
+
+
+def frame_offsets(path):
+    data = path.read_bytes()
+    return [at for at in range(2 * BLOCK, len(data), BLOCK) if data[at:at + 4] == b"IFRM"]
+
+
+class OnARace(unittest.TestCase):
+    story = ["race"]
+    shards = "1"
+
+    @classmethod
+    def setUpClass(cls):
+        folder = tempfile.TemporaryDirectory(dir=os.environ.get("SCRATCH"))
+        cls.addClassCleanup(folder.cleanup)
+        cls.root = pathlib.Path(folder.name)
+        cls.data = cls.root / "data"
+        subprocess.run([SMALL_LOG, cls.data, cls.shards, *cls.story], capture_output=True, check=True, timeout=120)
+
+    def copy(self):
+        folder = tempfile.TemporaryDirectory(dir=os.environ.get("SCRATCH"))
+        self.addCleanup(folder.cleanup)
+        data = pathlib.Path(folder.name) / "data"
+        shutil.copytree(self.data, data)
+        return data
+
+    def good(self, *arguments):
+        done = run(*arguments)
+        self.assertEqual((done.returncode, done.stderr), (CLEAN, ""), arguments)
+        return done.stdout
+
+    def expect_golden(self, name, *arguments):
+        found = self.good(*arguments)
+        if os.environ.get("INNKEEP_GOLDEN") == "write":
+            (GOLDEN / name).write_text(found)
+        self.assertEqual(found, (GOLDEN / name).read_text())
+
+    def events(self, *arguments):
+        return [json.loads(line) for line in self.good("timeline", self.data, "--json", *arguments).splitlines()]
+
+    def lsns(self, *arguments):
+        return [json.loads(line)["lsn"] for line in self.good("dump", self.data, "--json", *arguments).splitlines()]
+
+
+class ATimeline(OnARace):
+    def test_of_a_night_reads_as_it_should(self):
+        self.expect_golden("night.txt", "timeline", self.data, *NIGHT)
+
+    def test_of_a_reservation_reads_as_it_should(self):
+        self.expect_golden("key.txt", "timeline", self.data, "--property", "1", "--key", key(50), "--full-keys")
+
+    def test_of_a_resource_reads_as_it_should(self):
+        self.expect_golden("resource.txt", "timeline", self.data, "--property", "1", "--resource", "101")
+
+    def test_of_a_property_reads_as_it_should(self):
+        self.expect_golden("property.txt", "timeline", self.data, "--property", "1")
+
+    def test_fits_a_wide_terminal(self):
+        for line in self.good("timeline", self.data, *NIGHT).splitlines():
+            self.assertLessEqual(len(line), 142, line)
+            self.assertEqual(line, line.rstrip())
+
+    def test_is_in_order_though_ends_have_no_record(self):
+        events = self.events(*NIGHT)
+        times = [event["time_ns"] for event in events]
+        self.assertEqual(times, sorted(times))
+        self.assertEqual([event["lsn"] for event in events if event["lsn"]], sorted(event["lsn"] for event in events if event["lsn"]))
+        self.assertEqual([event["event"] for event in events if event["lsn"] is None], ["lease_ran_out", "hold_ran_out"])
+
+    def test_says_when_a_lease_ran_out_though_it_was_renewed_once(self):
+        events = self.events(*NIGHT)
+        ran_out, = [event for event in events if event["event"] == "lease_ran_out"]
+        renewed, = [event for event in events if event["event"] == "lease_renew"]
+        self.assertEqual(ran_out["time_ns"], renewed["time_ns"] + 2_000_000_000)
+        self.assertEqual((ran_out["who"], ran_out["token"], ran_out["durable_by"]), ("client-A", 8, None))
+
+    def test_names_who_fenced_whom_off(self):
+        fenced, = [e for e in self.events(*NIGHT) if e["said"].startswith("FENCED")]
+        self.assertEqual((fenced["who"], fenced["token"]), ("client-A", 8))
+        self.assertEqual(fenced["record"]["outcome"]["token"], 11)
+        self.assertIn("client-B took token 11 at 14:13:24.018", fenced["said"])
+
+    def test_says_by_which_frame_an_event_was_durable(self):
+        events = self.events(*NIGHT)
+        frames = {}
+        for path in sorted((self.data / "shard-000").glob("*.wal")):
+            data = path.read_bytes()
+            for at in frame_offsets(path):
+                index, = struct.unpack_from("<Q", data, at + 40)
+                time_ns, durable = struct.unpack_from("<QQ", data, at + 64)
+                frames[index] = (time_ns, durable)
+        for event in events:
+            if event["frame"] is None:
+                continue
+            shown = [index for index in sorted(frames) if frames[index][1] >= event["frame"]]
+            if not shown:
+                self.assertIsNone(event["durable_by"])
+                continue
+            self.assertEqual(event["durable_by"]["frame"], shown[0])
+            self.assertEqual(event["durable_by"]["time_ns"], frames[shown[0]][0])
+        self.assertIsNone(events[-1]["durable_by"])
+        self.assertIsNotNone(events[0]["durable_by"])
+
+    def test_keeps_to_the_range_asked_for_and_still_knows_what_was_before(self):
+        whole = self.events(*NIGHT)
+        fenced, = [event for event in whole if event["said"].startswith("FENCED")]
+        for first, last in ((["--from-lsn", 13], ["--to-lsn", 13]), (["--from-time", fenced["time"]], ["--to-time", fenced["time_ns"]])):
+            self.assertEqual(self.events(*NIGHT, *first, *last), [fenced])
+        self.assertEqual(self.events(*NIGHT, "--to-lsn", 13) + self.events(*NIGHT, "--from-lsn", 14), whole)
+
+    def test_of_a_change_s_key_is_that_of_its_reservation(self):
+        own = self.events("--property", "1", "--key", key(55))
+        named = self.events("--property", "1", "--key", key(50))
+        self.assertEqual(own, named)
+        self.assertEqual([e["event"] for e in own if e.get("booking") == key(50)], ["reserve", "hold_ran_out", "confirm"])
+
+    def test_leaves_other_nights_and_other_leases_out(self):
+        bookings = {event.get("booking") for event in self.events(*NIGHT)}
+        self.assertNotIn(key(53), bookings)
+        self.assertNotIn(key(54), bookings)
+        events = self.events("--property", "1", "--room-type", "7", "--night", "2026-11-28")
+        self.assertNotIn("lease_acquire", {event["event"] for event in events})
+
+    def test_of_nothing_is_no_error(self):
+        self.assertEqual([e["event"] for e in self.events("--property", "2")], ["server_started"] * 2)
+        self.assertIn("Property 1, room type 9", self.good("timeline", self.data, "--property", "1", "--room-type", "9"))
+
+    def test_of_a_damaged_log_tells_what_is_good_and_says_the_rest(self):
+        data = self.copy()
+        path, at = [(path, at) for path in sorted((data / "shard-000").glob("*.wal")) for at in frame_offsets(path)][-4]
+        with open(path, "r+b") as file:
+            file.seek(at + 130)
+            file.write(b"\xff")
+        before = {str(p): p.stat().st_mtime_ns for p in data.rglob("*")}
+        done = run("timeline", data, *NIGHT)
+        self.assertEqual(done.returncode, DAMAGED)
+        self.assertIn("DAMAGED", done.stderr)
+        self.assertIn("FENCED", done.stdout)
+        self.assertNotIn("cancel", done.stdout)
+        self.assertEqual({str(p): p.stat().st_mtime_ns for p in data.rglob("*")}, before)
+
+
+class Conditions(OnARace):
+    def test_of_dump_read_as_they_should(self):
+        self.expect_golden("dump_refused.txt", "dump", self.data, "--property", "1", "--refused")
+
+    def test_of_dump_select_what_they_say(self):
+        self.assertEqual(self.lsns("--kind", "room_type_create,lease_renew"), [5, 6, 7, 9])
+        self.assertEqual(self.lsns("--kind", "reserve", "--refused"), [13, 14, 22])
+        self.assertEqual(self.lsns("--resource", 101), [8, 9, 10, 11, 12, 13, 19, 20, 21, 22])
+        self.assertEqual(self.lsns("--resource", 101, "--kind", "reserve"), [12, 13, 19, 20, 22])
+        self.assertEqual(self.lsns("--key", key(50)), [12, 18])
+        self.assertEqual(self.lsns("--key", key(58).upper()), [23])
+        self.assertEqual(self.lsns("--night", "2026-11-29", "--room-type", 101), [7, 12, 13, 14, 18, 19, 20, 23])
+        self.assertEqual(self.lsns("--night", "2026-11-28", "--room-type", 7), [5, 16])
+        self.assertEqual(self.lsns("--property", 2), [])
+        self.assertEqual(self.lsns("--from-lsn", 5, "--to-lsn", 7), [5, 6, 7])
+        self.assertEqual(self.lsns("--from-time", "2026-09-21T14:13:24.018Z", "--to-time", "2026-09-21T14:13:24.12Z"),
+                         list(range(11, 17)))
+        self.assertEqual(self.lsns("--to-time", 1790000000001000000), [1, 2, 3, 4, 5, 6])
+        self.assertEqual(self.lsns("--to-time", 0), [])
+
+    def test_that_cannot_be_are_usage(self):
+        for arguments in (["timeline", "x"], ["timeline", "x", "--property", "0"], ["timeline", "x", "--property", "1", "--night", "x"],
+                          ["timeline", "x", "--property", "1", "--night", "2026-02-30"], ["timeline", "--property", "1"],
+                          ["timeline", "x", "--property", "1", "--key", "12"], ["timeline", "x", "--property", "1", "--kind", "reserve"],
+                          ["timeline", "x", "--property", "1", "--key", "00000000-0000-0000-0000-000000000000"],
+                          ["dump", "x", "--kind", "reserv"], ["dump", "x", "--kind", "reserve,"], ["dump", "x", "--kind", ""],
+                          ["dump", "x", "--refused", "--no-replay"], ["dump", "x", "--night", "2026-11-28", "--no-replay"],
+                          ["dump", "x", "--from-time", "yesterday"], ["dump", "x", "--from-lsn", "5", "--to-lsn", "4"],
+                          ["dump", "x", "--from-time", "5", "--to-time", "4"], ["dump", "x", "--resource", "0"],
+                          ["dump", "x", "--resource", ""], ["dump", "x", "--room-type", "4294967296"]):
+            done = run(*arguments)
+            self.assertEqual((done.returncode, done.stdout), (USAGE, ""), arguments)
+            self.assertNotEqual(done.stderr, "")
+
+    def test_are_explained_with_examples(self):
+        for command in ("timeline", "dump", "replay", "verify"):
+            done = run(command, "--help")
+            self.assertEqual(done.returncode, CLEAN)
+            self.assertIn(f"innkeep-wal {command} ./data", done.stdout)
+
+    def test_of_replay_stop_at_a_time(self):
+        at = json.loads(self.good("replay", self.data, "--json", "--to-time", "2026-09-21T14:13:24.118Z"))
+        self.assertEqual(at["shards"][0]["lsn"], 12)
+        self.assertEqual(at["state_hash"], json.loads(self.good("replay", self.data, "--json", "--to-lsn", 12))["state_hash"])
+
+
+class ManyShards(OnARace):
+    shards = "3"
+
+    def test_of_one_property_are_read_in_its_shard_only(self):
+        data = self.copy()
+        shutil.rmtree(data / "shard-001")  # property 1 lives elsewhere
+        story = [json.loads(line) for line in self.good("dump", self.data, "--json").splitlines()]
+        properties = {record["property"]: record["shard"] for record in story if record["property"] != 0}
+        property_, shard = next(item for item in properties.items() if item[1] != 1)
+        done = run("timeline", data, "--property", property_, "--resource", 101, "--json")
+        self.assertEqual(done.returncode, CLEAN, done)
+        self.assertEqual({json.loads(line)["shard"] for line in done.stdout.splitlines()}, {shard})
+        self.assertEqual(run("dump", data, "--property", property_).returncode, CLEAN)
+
+
+if __name__ == "__main__":
+    unittest.main()

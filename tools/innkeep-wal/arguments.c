@@ -1,0 +1,466 @@
+#include "tools/innkeep-wal/arguments.h"
+
+#include "engine/base/civil_date.h"
+#include "net/include/innkeep/innkeep.h"
+#include "tools/innkeep-wal/moment.h"
+
+#include <argp.h>
+#include <ctype.h>
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+const char *argp_program_version = "innkeep-wal " INNKEEP_VERSION;
+
+/* ---- The commands --------------------------------------------------------------------------------------------------------------- */
+
+enum {
+    DUMP = 1u << 0,
+    REPLAY = 1u << 1,
+    TIMELINE = 1u << 2,
+    VERIFY = 1u << 3,
+};
+
+static const char general_documentation[] =
+    "Looks at an Innkeep data directory and changes nothing, be the server running or not. COMMAND is one of:"
+    "\v"
+    "verify    checks every checksum and the chain of frames, then replays the whole log and checks the engine's "
+    "own books; prints a verdict for each shard.\n"
+    "timeline  tells who did what to a room, a reservation or a lease, in order: attempts with their outcomes and the "
+    "reason, leases taken and run out, and from when on each was durable.\n"
+    "dump      prints one line for each record: LSN, log time, frame, operation, fields by name, and what came of it.\n"
+    "replay    prints for each shard the LSN reached and the state hash, and the hash over all shards, which is the "
+    "sum "
+    "of theirs modulo 2^128.\n"
+    "\n"
+    "Each has a --help of its own.\n"
+    "\n"
+    "Exit codes:\n"
+    "  0  clean\n"
+    "  1  a torn tail: bytes behind the last good frame that were never acknowledged as far as the log can tell; a "
+    "server sets them aside at its next start. On a live directory, this may be a frame on its way.\n"
+    "  2  usage\n"
+    "  3  damaged: something acknowledged is missing or bad, or the log holds what no server wrote\n"
+    "  4  cannot be read (or, with --to-lsn, does not reach that far; or --calendar cannot be written)\n"
+    "\n"
+    "Examples:\n"
+    "  innkeep-wal verify ./data\n"
+    "  innkeep-wal timeline ./data --property 1 --room-type 101 --night 2026-12-24\n"
+    "  innkeep-wal dump ./data --shard 0 --from-lsn 1000\n"
+    "  innkeep-wal replay ./data --calendar out.csv\n"
+    "\n"
+    "In JSON, numbers beyond 2^63-1 are strings. A replay, which all but dump --no-replay need, takes as much memory "
+    "as the "
+    "server's engine did.";
+
+static const char verify_documentation[] =
+    "Checks every checksum and the chain of frames, then replays the whole log and checks the engine's own books."
+    "\v"
+    "Example:\n"
+    "  innkeep-wal verify ./data && echo good";
+
+static const char timeline_documentation[] =
+    "Tells who did what, in order, one event a line: leases taken, renewed, released and run out, each attempt with "
+    "its token, key, "
+    "log time, LSN and outcome, holds that ran out, and by which frame each was known to be durable."
+    "\v"
+    "What is told about is narrowed down by a room type and a night (the reserves, changes and supply that concern "
+    "it), by a key "
+    "(of a reservation, or of one of its changes) or by a resource (its leases, and what was written under them). "
+    "Leases whose "
+    "tokens those attempts carried, or were fenced off by, are shown along with them.\n"
+    "\n"
+    "Leases and holds run out without a record in the log; those lines stand at their deadlines and have no LSN. "
+    "\"durable\" names the first later frame whose header says that the event's own frame was on disk, and how much "
+    "later it was "
+    "written; \"not shown\" means that the log ends before any frame says so.\n"
+    "\n"
+    "Examples:\n"
+    "  innkeep-wal timeline ./data --property 1 --room-type 101 --night 2026-12-24\n"
+    "  innkeep-wal timeline ./data --property 1 --key 9889fd55-9833-4f26-bfba-15630b19bd9f --full-keys\n"
+    "  innkeep-wal timeline ./data --property 1 --resource 101 --from-time 2026-11-23T07:20:00Z --json";
+
+static const char dump_documentation[] =
+    "Prints one line for each record: LSN, log time, frame, operation, fields by name, and what came of it."
+    "\v"
+    "Conditions add up; without any, everything is printed. A record is selected by --room-type and --night if it "
+    "reserves that night, "
+    "changes a reservation of it, or sets its supply.\n"
+    "\n"
+    "Examples:\n"
+    "  innkeep-wal dump ./data --shard 0 --from-lsn 1000 --no-replay\n"
+    "  innkeep-wal dump ./data --property 1 --night 2026-12-24 --refused\n"
+    "  innkeep-wal dump ./data --kind reserve,cancel --from-time 2026-11-23T07:00:00Z --to-time 2026-11-23T08:00:00Z\n"
+    "  innkeep-wal dump ./data --json | jq 'select(.outcome.status == \"SOLD_OUT\")'";
+
+static const char replay_documentation[] =
+    "Prints for each shard the LSN reached, the log time and the state hash, and the hash over all shards."
+    "\v"
+    "Examples:\n"
+    "  innkeep-wal replay ./data --calendar out.csv\n"
+    "  innkeep-wal replay ./data --to-lsn 0:5000,1:4200\n"
+    "  innkeep-wal replay ./data --to-lsn 5000          (a directory of one shard)\n"
+    "  innkeep-wal replay ./data --to-time 2026-11-23T07:21:17Z";
+
+struct command {
+    const char *name;
+    unsigned bit;
+    tool_command *run;
+    const char *documentation;
+};
+
+static const struct command commands[] = {
+    { "verify", VERIFY, verify_command, verify_documentation },
+    { "timeline", TIMELINE, timeline_command, timeline_documentation },
+    { "dump", DUMP, dump_command, dump_documentation },
+    { "replay", REPLAY, replay_command, replay_documentation },
+};
+
+#define COMMANDS_TEXT "verify, timeline, dump, replay"
+
+/* ---- The options ---------------------------------------------------------------------------------------------------------------- */
+
+enum {
+    KEY_JSON = 0x100,
+    KEY_PROPERTY,
+    KEY_ROOM_TYPE,
+    KEY_NIGHT,
+    KEY_KEY,
+    KEY_RESOURCE,
+    KEY_KIND,
+    KEY_REFUSED,
+    KEY_FROM_LSN,
+    KEY_TO_LSN,
+    KEY_FROM_TIME,
+    KEY_TO_TIME,
+    KEY_SHARD,
+    KEY_NO_REPLAY,
+    KEY_FULL_KEYS,
+    KEY_TO_POINT,
+    KEY_CALENDAR,
+};
+
+/* Option groups of argp keep this order in --help. */
+static const struct {
+    struct argp_option option;
+    unsigned commands;
+} options[] = {
+    { { "property", KEY_PROPERTY, "P", 0, "Only this property", 1 }, DUMP | TIMELINE },
+    { { "room-type", KEY_ROOM_TYPE, "T", 0, "Only what concerns this room type", 1 }, DUMP | TIMELINE },
+    { { "night", KEY_NIGHT, "YYYY-MM-DD", 0, "Only what concerns the night that begins on this date", 1 },
+      DUMP | TIMELINE },
+    { { "key", KEY_KEY, "UUID", 0, "Only this key: a mutation's, a reservation's, or the session of a lease's taker",
+        1 },
+      DUMP | TIMELINE },
+    { { "resource", KEY_RESOURCE, "R", 0,
+        "Only leases of this resource (a number, or a name), and what was written under them", 1 },
+      DUMP | TIMELINE },
+    { { "kind", KEY_KIND, "NAME,...", 0, "Only these operations: reserve, lease_acquire, ...", 1 }, DUMP },
+    { { "refused", KEY_REFUSED, NULL, 0, "Only what was not answered with OK", 1 }, DUMP },
+    { { "from-lsn", KEY_FROM_LSN, "N", 0, "Begin with this LSN", 2 }, DUMP | TIMELINE },
+    { { "to-lsn", KEY_TO_LSN, "N", 0, "End with this LSN", 2 }, DUMP | TIMELINE },
+    { { "to-lsn", KEY_TO_POINT, "SHARD:LSN,...", 0, "Apply nothing behind this LSN; a bare LSN means shard 0 of one",
+        2 },
+      REPLAY },
+    { { "from-time", KEY_FROM_TIME, "TIME", 0, "Begin with this log time: RFC 3339, or nanoseconds since 1970", 2 },
+      DUMP | TIMELINE },
+    { { "to-time", KEY_TO_TIME, "TIME", 0, "End with this log time", 2 }, DUMP | TIMELINE | REPLAY },
+    { { "shard", KEY_SHARD, "S", 0, "Only this shard", 2 }, DUMP },
+    { { "no-replay", KEY_NO_REPLAY, NULL, 0, "Leave the outcomes out: faster, and in little memory", 3 }, DUMP },
+    { { "full-keys", KEY_FULL_KEYS, NULL, 0, "Print keys in all their digits", 3 }, TIMELINE },
+    { { "calendar", KEY_CALENDAR, "OUT.csv", 0, "Write property,room_type,night,sold", 3 }, REPLAY },
+    { { "json", KEY_JSON, NULL, 0, "Print JSON: one object, or one a line with dump and timeline", 3 }, ~0u },
+};
+
+struct arguments {
+    struct tool *tool;
+    const struct command *command;
+};
+
+/* The decimal number that `text` begins with; *end is what follows it. False, and both untouched or useless, where there is none. */
+static bool number_parse(const char *text, const char **end, uint64_t *value)
+{
+    char *stop;
+    if (!isdigit((unsigned char)*text))
+        return false;
+    errno = 0;
+    unsigned long long parsed = strtoull(text, &stop, 10);
+    *value = parsed;
+    *end = stop;
+    return errno == 0;
+}
+
+static uint64_t number_argument(struct argp_state *state, const char *option, const char *text, uint64_t least,
+                                uint64_t most)
+{
+    const char *end = text;
+    uint64_t value = 0;
+    if (!number_parse(text, &end, &value) || *end != '\0' || value > most)
+        argp_error(state, "%s: \"%s\" is no number that fits", option, text);
+    if (value < least)
+        argp_error(state, "%s: numbers start at %" PRIu64, option, least);
+    return value;
+}
+
+static uint64_t time_argument(struct argp_state *state, const char *option, const char *text)
+{
+    uint64_t value = 0;
+    if (!moment_parse(text, &value))
+        argp_error(state, "%s: \"%s\" is neither RFC 3339 (2026-11-23T07:21:14.5Z) nor nanoseconds since 1970", option,
+                   text);
+    return value;
+}
+
+static void point_argument(struct argp_state *state, struct tool_point *point, const char *text)
+{
+    const char *at = text;
+    uint64_t shard = 0;
+    uint64_t lsn = 0;
+    point->is_bare = strchr(text, ':') == NULL;
+    if (point->is_bare) {
+        point->lsn[0] = number_argument(state, "--to-lsn", text, 0, NEVER_NS - 1);
+        return;
+    }
+    for (bool more = true; more; at++) {
+        bool good = number_parse(at, &at, &shard) && *at == ':' && number_parse(at + 1, &at, &lsn) &&
+                    (*at == ',' || *at == '\0');
+        if (!good || shard >= WAL_SHARDS_MAX)
+            argp_error(state, "--to-lsn: \"%s\" is not SHARD:LSN,...", text);
+        point->lsn[shard] = lsn;
+        more = *at == ',';
+    }
+}
+
+static void night_argument(struct argp_state *state, struct selection *selection, const char *text)
+{
+    if (!civil_date_parse(text, &selection->night))
+        argp_error(state, "--night: \"%s\" is no date; write YYYY-MM-DD", text);
+    selection->by_night = true;
+}
+
+static void key_argument(struct argp_state *state, struct selection *selection, const char *text)
+{
+    struct inn_key key;
+    if (inn_key_parse(text, &key) != INN_OK)
+        argp_error(state, "--key: \"%s\" is no key; write it as a UUID", text);
+    memcpy(&selection->key, &key, sizeof selection->key);
+    if (key_is_zero(selection->key))
+        argp_error(state, "--key: the zero key names nothing");
+}
+
+/* As `innkeep` reads it: a number, or a name that stands for one. */
+static void resource_argument(struct argp_state *state, struct selection *selection, const char *text)
+{
+    if (*text != '\0' && text[strspn(text, "0123456789")] != '\0')
+        selection->resource = inn_resource_of_name(text);
+    else
+        selection->resource = number_argument(state, "--resource", text, 1, UINT64_MAX);
+}
+
+static void kind_argument(struct argp_state *state, struct selection *selection, const char *text)
+{
+    selection->by_kind = true;
+    for (;; text++) {
+        size_t length = strcspn(text, ",");
+        bool known = false;
+        for (unsigned kind = 1; kind <= UINT8_MAX; kind++) {
+            const char *name = operation_name((uint8_t)kind);
+            if (operation_class((uint8_t)kind) == OPERATION_CLASS_UNKNOWN || strlen(name) != length ||
+                strncmp(name, text, length) != 0)
+                continue;
+            selection->kinds[kind] = known = true;
+        }
+        if (!known)
+            argp_error(
+                state,
+                "--kind: \"%.*s\" is no operation; they are called as in the output: reserve, lease_acquire, ...",
+                (int)length, text);
+        text += length;
+        if (*text == '\0')
+            return;
+    }
+}
+
+static error_t selection_option(int key, char *text, struct argp_state *state, struct selection *selection)
+{
+    switch (key) {
+    case KEY_PROPERTY:
+        selection->property = number_argument(state, "--property", text, 1, UINT64_MAX);
+        return 0;
+    case KEY_ROOM_TYPE:
+        selection->room_type = (uint32_t)number_argument(state, "--room-type", text, 1, UINT32_MAX);
+        return 0;
+    case KEY_NIGHT:
+        night_argument(state, selection, text);
+        return 0;
+    case KEY_KEY:
+        key_argument(state, selection, text);
+        return 0;
+    case KEY_RESOURCE:
+        resource_argument(state, selection, text);
+        return 0;
+    case KEY_KIND:
+        kind_argument(state, selection, text);
+        return 0;
+    case KEY_REFUSED:
+        selection->refused = true;
+        return 0;
+    case KEY_FROM_LSN:
+        selection->from_lsn = number_argument(state, "--from-lsn", text, 0, UINT64_MAX);
+        return 0;
+    case KEY_TO_LSN:
+        selection->to_lsn = number_argument(state, "--to-lsn", text, 0, UINT64_MAX);
+        return 0;
+    case KEY_FROM_TIME:
+        selection->from_ns = time_argument(state, "--from-time", text);
+        return 0;
+    default:
+        return ARGP_ERR_UNKNOWN;
+    }
+}
+
+static void word_argument(struct argp_state *state, struct tool *tool, const char *word)
+{
+    if (tool->path != NULL)
+        argp_error(state, "one directory at a time, not \"%s\" as well", word);
+    tool->path = word;
+}
+
+/* What does not go together. */
+static void arguments_check(struct argp_state *state, const struct arguments *arguments)
+{
+    const struct tool *tool = arguments->tool;
+    const struct selection *selection = &tool->selection;
+    if (tool->path == NULL)
+        argp_error(state, "name a data directory");
+    if (arguments->command->bit == TIMELINE && selection->property == 0)
+        argp_error(state, "a timeline is of one property: --property P");
+    if (!tool->with_outcomes && selection_needs_replay(selection))
+        argp_error(state, "--room-type, --night and --refused need the replay: not with --no-replay");
+    if (selection->from_lsn > selection->to_lsn || selection->from_ns > selection->to_ns)
+        argp_error(state, "the range ends before it begins");
+}
+
+static error_t option_parse(int key, char *text, struct argp_state *state)
+{
+    struct arguments *arguments = state->input;
+    struct tool *tool = arguments->tool;
+    switch (key) {
+    case KEY_JSON:
+        tool->json = true;
+        return 0;
+    case KEY_TO_TIME:
+        tool->to_ns = tool->selection.to_ns = time_argument(state, "--to-time", text);
+        return 0;
+    case KEY_SHARD:
+        tool->shard = (uint32_t)number_argument(state, "--shard", text, 0, WAL_SHARDS_MAX - 1);
+        return 0;
+    case KEY_NO_REPLAY:
+        tool->with_outcomes = false;
+        return 0;
+    case KEY_FULL_KEYS:
+        tool->full_keys = true;
+        return 0;
+    case KEY_TO_POINT:
+        point_argument(state, &tool->to, text);
+        return 0;
+    case KEY_CALENDAR:
+        tool->calendar_path = text;
+        return 0;
+    case ARGP_KEY_ARG:
+        word_argument(state, tool, text);
+        return 0;
+    case ARGP_KEY_END:
+        arguments_check(state, arguments);
+        return 0;
+    default:
+        return selection_option(key, text, state, &tool->selection);
+    }
+}
+
+/* ---- Which command -------------------------------------------------------------------------------------------------------------- */
+
+static error_t general_parse(int key, char *text, struct argp_state *state)
+{
+    struct arguments *arguments = state->input;
+    switch (key) {
+    case ARGP_KEY_ARG:
+        for (size_t i = 0; i < ARRAY_COUNT(commands); i++)
+            if (strcmp(text, commands[i].name) == 0)
+                arguments->command = &commands[i];
+        if (arguments->command == NULL)
+            argp_error(state, "\"%s\" is none of " COMMANDS_TEXT, text);
+        state->next = state->argc; /* the rest is the command's */
+        return 0;
+    case ARGP_KEY_END:
+        if (arguments->command == NULL)
+            argp_usage(state);
+        return 0;
+    default:
+        return ARGP_ERR_UNKNOWN;
+    }
+}
+
+static void command_parse(struct arguments *arguments, int argc, char **argv)
+{
+    struct argp_option taken[ARRAY_COUNT(options) + 1] = { 0 };
+    char name[64];
+    size_t count = 0;
+    for (size_t i = 0; i < ARRAY_COUNT(options); i++)
+        if ((options[i].commands & arguments->command->bit) != 0)
+            taken[count++] = options[i].option;
+    snprintf(name, sizeof name, "innkeep-wal %s", arguments->command->name);
+    argv[0] = name;
+    const struct argp argp = { taken, option_parse, "DIR", arguments->command->documentation, NULL, NULL, NULL };
+    argp_parse(&argp, argc, argv, 0, NULL, arguments);
+}
+
+static struct tool tool_defaults(void)
+{
+    struct tool tool = { .with_outcomes = true, .shard = SHARD_ALL, .to_ns = NEVER_NS };
+    tool.selection.to_lsn = NEVER_NS;
+    tool.selection.to_ns = NEVER_NS;
+    for (size_t i = 0; i < ARRAY_COUNT(tool.to.lsn); i++)
+        tool.to.lsn[i] = NEVER_NS;
+    return tool;
+}
+
+tool_command *arguments_parse(int argc, char **argv, struct tool *tool)
+{
+    *tool = tool_defaults();
+    struct arguments arguments = { .tool = tool };
+    argp_err_exit_status = TOOL_USAGE;
+    const struct argp general = { NULL, general_parse, "COMMAND DIR", general_documentation, NULL, NULL, NULL };
+    argp_parse(&general, argc, argv, ARGP_IN_ORDER, NULL, &arguments);
+    int first = 1;
+    while (strcmp(argv[first], arguments.command->name) != 0)
+        first++;
+    command_parse(&arguments, argc - first, argv + first);
+    return arguments.command->run;
+}
+
+/* ---- Against the directory ------------------------------------------------------------------------------------------------------ */
+
+static bool point_fits(const struct tool *tool, const struct tool_point *point)
+{
+    uint32_t shards = tool->directory.header.shards_count;
+    if (point->is_bare && shards != 1) {
+        fprintf(stderr, "innkeep-wal: --to-lsn: %s has %u shards, so name them: --to-lsn 0:LSN,1:LSN,...\n", tool->path,
+                shards);
+        return false;
+    }
+    for (uint32_t shard = shards; shard < WAL_SHARDS_MAX; shard++)
+        if (point->lsn[shard] != NEVER_NS || tool->shard == shard) {
+            fprintf(stderr, "innkeep-wal: %s has %u shards, counted from 0; there is no shard %u\n", tool->path, shards,
+                    shard);
+            return false;
+        }
+    return true;
+}
+
+bool arguments_fit(const struct tool *tool)
+{
+    return point_fits(tool, &tool->to);
+}
