@@ -11,8 +11,8 @@
 #define BENCH_LOAD_WORKER_H
 
 #include "bench/failure.h"
-#include "bench/histogram.h"
 #include "bench/load_targets.h"
+#include "net/histogram.h"
 
 #include <stdatomic.h>
 

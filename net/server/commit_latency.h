@@ -6,19 +6,15 @@
 #ifndef NET_SERVER_COMMIT_LATENCY_H
 #define NET_SERVER_COMMIT_LATENCY_H
 
+#include "net/histogram.h"
+
 #include <stdbool.h>
 #include <stdint.h>
 
 #define COMMIT_LATENCY_WINDOW_NS UINT64_C(5000000000)
-#define COMMIT_LATENCY_BUCKETS 976 /* 16 a factor of two: at most 6.25 % wide */
-
-struct commit_latency_histogram {
-    uint64_t count;
-    uint32_t buckets[COMMIT_LATENCY_BUCKETS];
-};
 
 struct commit_latency {
-    struct commit_latency_histogram windows[2];
+    struct histogram windows[2];
     uint32_t current;
     uint64_t window_ends_ns;
 };
@@ -34,7 +30,7 @@ void commit_latency_record(struct commit_latency *latency, uint64_t duration_ns)
 /* Turns to a fresh window when the current one is over; call about once a second. */
 void commit_latency_tend(struct commit_latency *latency, uint64_t now_ns);
 
-/* The latency that `per_thousand` of the recent commits did not exceed, in ns (the upper edge of its bucket); 0 if there were none. */
+/* The latency that `per_thousand` of the recent commits did not exceed, in ns (at most 1 % too large); 0 if there were none. */
 uint64_t commit_latency_percentile(const struct commit_latency *latency, uint32_t per_thousand);
 
 /* True if a p99 is within 1/factor of the shortest TTL, so that a commit may outlast a lease. False while either is unknown (0). */

@@ -1,4 +1,4 @@
-#include "bench/histogram.h"
+#include "net/histogram.h"
 
 #include "engine/base/contract.h"
 
