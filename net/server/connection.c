@@ -8,6 +8,9 @@
 /* A connection that is held up stops its receive once this many buffers wait, so that it cannot take them all. */
 #define HELD_MAX 4
 
+/* The most that is read at once past the shared buffers: what is parsed there is moved down message by message. */
+#define RECEIVE_ALONE_MAX (16 * KIB)
+
 /* How long a closing connection waits for the client to close its side. */
 #define LINGER_NS NS_PER_SECOND
 
@@ -62,7 +65,9 @@ static void recv_done(struct io_request *request, const struct io_completion *co
         connection->recv_armed = false;
         connection->recv_cancelled = false;
     }
-    if (completion->result > 0)
+    if (completion->result > 0 && completion->data == NULL)
+        connection->assembly_used += (uint32_t)completion->result; /* see receive_alone */
+    else if (completion->result > 0)
         held_push(connection, completion);
     else if (completion->result != -ENOBUFS && completion->result != -ECANCELED)
         connection->end_of_stream = true; /* 0: the client is through; anything else: the line is dead */
@@ -326,13 +331,29 @@ void connection_work(struct connection *connection)
         connection->held_up_since_ns = 0;
         message_end(connection);
     }
-    if (connection->state == CONNECTION_OPEN)
+    if (connection->state == CONNECTION_OPEN) {
         work_pause(connection);
-    else
-        held_drop(connection);
+        return;
+    }
+    connection->assembly_used = 0;
+    held_drop(connection);
 }
 
 /* ---- Output and arming ----------------------------------------------------------------------------------------------- */
+
+/* The shared buffers are all out, perhaps for as long as clients that do not read keep theirs from being parsed: nobody else shall starve
+ * by it, so this one reads into its own assembly buffer. Nothing touches that before the receive is through, for nothing is left to be parsed. */
+static void receive_alone(struct connection *connection)
+{
+    uint32_t room = MESSAGE_SIZE_MAX - connection->assembly_used;
+    if (connection->in_work || connection->held_first != HELD_NONE || room == 0) {
+        shard_queue_dirty(connection); /* look again at the next turn */
+        return;
+    }
+    connection->recv_armed = true;
+    io_recv_once(connection->shard->io, &connection->recv, connection->socket,
+                 connection->assembly + connection->assembly_used, room < RECEIVE_ALONE_MAX ? room : RECEIVE_ALONE_MAX);
+}
 
 static void receive_arm(struct connection *connection)
 {
@@ -348,7 +369,7 @@ static void receive_arm(struct connection *connection)
     if (connection->end_of_stream || held_up)
         return;
     if (shard->buffers_out == shard->options->recv_buffers_count) {
-        shard_queue_dirty(connection); /* no buffer left: look again at the next turn */
+        receive_alone(connection);
         return;
     }
     connection->recv_armed = true;

@@ -3,7 +3,8 @@
  *     FREE -> OPEN -> CLOSING -> FREE
  *
  * OPEN: a multishot receive is armed unless the connection is held up. Received buffers wait in a queue (`held`) and are parsed where they
- * lie; a message that spans two of them, or does not lie 8-byte aligned, is put together in the connection's assembly buffer.
+ * lie; a message that spans two of them, or does not lie 8-byte aligned, is put together in the connection's assembly buffer. While all
+ * buffers are out, a connection receives into its assembly buffer alone.
  * CLOSING: nothing more is read; what is queued goes out, the receive and the send come home, then the socket is closed and the place is
  * free under a new generation, so that a reply which still comes for the old one finds nobody.
  *
