@@ -14,6 +14,9 @@
 /* How long a closing connection waits for the client to close its side. */
 #define LINGER_NS NS_PER_SECOND
 
+/* How long a client that does not read is borne while others have to wait for the room that its replies take. */
+#define STUCK_UNDER_PRESSURE_NS NS_PER_SECOND
+
 /* ---- Received buffers ------------------------------------------------------------------------------------------------ */
 
 static void held_push(struct connection *connection, const struct io_completion *completion)
@@ -71,7 +74,8 @@ static void recv_done(struct io_request *request, const struct io_completion *co
         held_push(connection, completion);
     else if (completion->result != -ENOBUFS && completion->result != -ECANCELED)
         connection->end_of_stream = true; /* 0: the client is through; anything else: the line is dead */
-    connection->progress_ns = connection->shard->now_ns;
+    if (completion->result >= 0)
+        connection->progress_ns = connection->shard->now_ns;
     shard_queue_work(connection);
     shard_queue_dirty(connection);
 }
@@ -409,6 +413,7 @@ void connection_flush(struct connection *connection)
         uint32_t parts = output_take(&connection->output);
         if (parts > 0) {
             connection->send_busy = true;
+            connection->sending_since_ns = shard->now_ns;
             io_send(shard->io, &connection->send, connection->socket, connection->output.parts, parts);
         }
     }
@@ -432,15 +437,30 @@ void connection_drain(struct connection *connection, bool now)
         connection_close(connection);
 }
 
+/* Room for replies runs out, so that clients that do read have to wait. */
+static bool under_pressure(const struct shard *shard)
+{
+    return !output_pool_affords(&shard->pool, output_cost(RESULT_SIZE_MAX), shard->options->connections_max);
+}
+
+/* The client reads nothing of what is being sent; that it goes on asking is no excuse. */
+static bool is_stuck(const struct connection *connection, uint64_t now_ns)
+{
+    uint64_t timeout_ns = connection->shard->options->stuck_timeout_ns;
+    if (timeout_ns > STUCK_UNDER_PRESSURE_NS && under_pressure(connection->shard))
+        timeout_ns = STUCK_UNDER_PRESSURE_NS;
+    return connection->send_busy && now_ns - connection->sending_since_ns >= timeout_ns;
+}
+
 void connection_check_deadlines(struct connection *connection, uint64_t now_ns)
 {
     const struct server_options *options = connection->shard->options;
     if (connection->state == CONNECTION_FREE)
         return;
     uint64_t still_ns = now_ns - connection->progress_ns;
-    if (connection->output.bytes > 0 && still_ns >= options->stuck_timeout_ns) {
+    if (is_stuck(connection, now_ns)) {
         io_shutdown(connection->shard->io, connection->socket); /* ends the send, whose completion closes */
-        connection->progress_ns = now_ns;
+        connection->sending_since_ns = now_ns;
         connection_close(connection);
         return;
     }

@@ -65,6 +65,7 @@ struct connection {
     uint64_t held_up_since_ns; /* 0: not held up */
     uint64_t partial_since_ns; /* since when half a message waits for its rest; 0: none does */
     uint64_t linger_until_ns;  /* 0: our side is not ended yet */
+    uint64_t sending_since_ns; /* when the send that is under way began */
     uint64_t progress_ns;      /* last byte in or out */
 };
 
