@@ -110,6 +110,8 @@ void connection_open(struct connection *connection, int socket, const uint8_t *e
         .shard = shard,
         .index = connection->index,
         .generation = connection->generation,
+        .in_work = connection->in_work, /* the last owner of the place may have left it in a queue */
+        .in_dirty = connection->in_dirty,
         .assembly = connection->assembly,
         .state = CONNECTION_OPEN,
         .socket = socket,
