@@ -71,6 +71,8 @@ struct result_header *shard_answer_begin(struct shard *shard, const struct ticke
 {
     if (ticket->shard == shard->index)
         return local_begin(shard, ticket, size_max);
+    if (shard->finishing)
+        return (struct result_header *)(void *)shard->scratch;
     struct returned *entry =
         spsc_ring_reserve(shard->replies_out[ticket->shard], (uint32_t)sizeof(struct returned) + size_max);
     if (entry == NULL) {
@@ -87,7 +89,7 @@ void shard_answer_end(struct shard *shard, const struct ticket *ticket, struct r
     result->shard = (uint16_t)shard->index;
     if (ticket->shard == shard->index)
         local_end(shard, ticket, result);
-    else
+    else if (!shard->finishing)
         spsc_ring_commit(shard->replies_out[ticket->shard], (uint32_t)sizeof(struct returned) + result->size);
 }
 

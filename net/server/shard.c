@@ -402,13 +402,15 @@ static bool finish_step(struct shard *shard)
         wal_seal(shard->wal, clock > wal.last_time_ns ? clock : wal.last_time_ns, ENGINE_LEVEL, false);
         return false;
     }
-    /* Without space there is no evidence for the last acknowledgement, and nothing else is lost. */
-    return wal.in_flight == 0 && !records && wal_space(shard->wal) != WAL_SPACE_AMPLE;
+    /* Without space there is no evidence for the last acknowledgement; and what was never logged has not happened. Nothing else is lost. */
+    bool given_up = !records || shard->now_ns >= shard->drain_until_ns;
+    return wal.in_flight == 0 && given_up && wal_space(shard->wal) != WAL_SPACE_AMPLE;
 }
 
 int shard_finish(struct shard *shard)
 {
     REQUIRE(shard->quiet);
+    shard->finishing = true;
     for (;;) {
         shard->now_ns = io_now_ns(shard->io);
         int error = shard_apply(shard);

@@ -163,7 +163,8 @@ struct shard {
     uint64_t refused_overload_count;
     size_t memory_bytes;
 
-    bool draining; /* takes no more work */
+    bool draining;  /* takes no more work */
+    bool finishing; /* the last act: nobody waits for an answer, and nobody empties our reply rings */
     uint64_t drain_until_ns;
     int error; /* 0, or what stopped this shard */
 
