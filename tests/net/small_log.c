@@ -66,11 +66,20 @@ static void frame_seal(struct writer *writer, bool config)
     }
 }
 
-#define APPEND(writer, record)                                    \
-    do {                                                          \
-        __typeof__(record) appended = (record);                   \
-        REQUIRE(wal_has_room((writer)->wal, sizeof appended));    \
-        (void)wal_append((writer)->wal, (const void *)&appended); \
+/* Room may be missing until the next segment is ready. */
+static void record_append(struct writer *writer, const struct record_header *record)
+{
+    for (int turns = 0; !wal_has_room(writer->wal, record->size); turns++) {
+        must(turns < TURNS_MAX ? 0 : -1, "append", "the log never has room");
+        turn(writer);
+    }
+    (void)wal_append(writer->wal, record);
+}
+
+#define APPEND(writer, record)                          \
+    do {                                                \
+        __typeof__(record) appended = (record);         \
+        record_append(writer, (const void *)&appended); \
     } while (0)
 
 static struct reserve fenced(struct reserve record, uint64_t token)

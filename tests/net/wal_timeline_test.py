@@ -206,7 +206,7 @@ class Conditions(OnARace):
             self.assertNotEqual(done.stderr, "")
 
     def test_are_explained_with_examples(self):
-        for command in ("timeline", "dump", "replay", "verify"):
+        for command in ("info", "timeline", "dump", "replay", "verify"):
             done = run(command, "--help")
             self.assertEqual(done.returncode, CLEAN)
             self.assertIn(f"innkeep-wal {command} ./data", done.stdout)

@@ -96,13 +96,13 @@ class WhatIsNoDataDirectory(Case):
         self.assertIn("Exit codes", done.stdout)
 
     def test_a_missing_directory_is_said_to_be_missing(self):
-        for command in ("verify", "dump", "replay"):
+        for command in ("info", "verify", "dump", "replay"):
             done = run(command, self.root / "nowhere")
             self.assertEqual(done.returncode, UNREADABLE)
             self.assert_one_sentence(done, "nowhere", "No such file")
 
     def test_an_empty_directory_is_refused_and_stays_empty(self):
-        for command in ("verify", "dump", "replay"):
+        for command in ("info", "verify", "dump", "replay"):
             done = run(command, self.root)
             self.assertEqual(done.returncode, UNREADABLE)
             self.assert_one_sentence(done, "not an Innkeep data directory")
@@ -111,7 +111,7 @@ class WhatIsNoDataDirectory(Case):
     def test_a_foreign_directory_is_refused_and_left_alone(self):
         (self.root / "letters.txt").write_text("to my aunt")
         before = contents(self.root)
-        for command in ("verify", "dump", "replay"):
+        for command in ("info", "verify", "dump", "replay"):
             done = run(command, self.root)
             self.assertEqual(done.returncode, UNREADABLE)
             self.assert_one_sentence(done, "not an Innkeep data directory")
@@ -293,6 +293,73 @@ class AWholeLog(OnASmallLog):
     def test_a_shard_that_is_not_there_is_usage(self):
         self.assertEqual(run("dump", self.data, "--shard", "1").returncode, USAGE)
         self.assertEqual(run("replay", self.data, "--to-lsn", "1:5").returncode, USAGE)
+
+
+class WhatIsThere(OnASmallLog):
+    def test_is_listed_file_by_file(self):
+        found = json.loads(run("info", self.data, "--json").stdout)
+        shard, = found["shards"]
+        files = {file["file"]: file for file in shard["files"]}
+        self.assertEqual(sorted(files), sorted(path.name for path in self.shard_folder().iterdir()))
+        for path in self.shard_folder().iterdir():
+            self.assertEqual(files[path.name]["size"], path.stat().st_size)
+        segments = [file for file in shard["files"] if file["file"].endswith(".wal")]
+        self.assertEqual([file["state"] for file in segments], ["closed"] * (len(segments) - 1) + ["in use"])
+        frames = frames_of(self.shard_folder())
+        for file in segments:
+            own = [frame for frame in frames if frame.path.name == file["file"]]
+            self.assertEqual(file["frames"], len(own))
+            if not own:
+                continue
+            self.assertEqual((file["first_frame"], file["last_frame"], file["frames"]),
+                             (own[0].index, own[-1].index, len(own)))
+            self.assertEqual(file["first_lsn"], own[0].first_lsn)
+            self.assertEqual(file["records"], sum(frame.records_count for frame in own))
+            self.assertEqual(file["used"], sum(frame.size for frame in own))
+        self.assertEqual(shard["last_lsn"], self.last_lsn())
+        self.assertEqual(found["format"], 1)
+        meta = (self.data / "meta").read_bytes()
+        self.assertEqual(found["uuid"].replace("-", ""), meta[16:32].hex())
+
+    def test_is_counted_by_operation(self):
+        shard, = json.loads(run("info", self.data, "--json").stdout)["shards"]
+        _, records = self.dump("--no-replay")
+        counts = {}
+        for record in records:
+            counts[record["operation"]] = counts.get(record["operation"], 0) + 1
+        self.assertEqual(shard["operations"], counts)
+        self.assertEqual(shard["limits"], records[0]["limits"])
+
+    def test_includes_what_was_set_aside_and_what_is_being_made_and_what_is_foreign(self):
+        (self.shard_folder() / "torn-0000000000000001-00003000.bin").write_bytes(b"x" * 5)
+        (self.shard_folder() / "00000000000000ff.tmp").write_bytes(b"")
+        (self.shard_folder() / "0000000000000001.WAL").write_bytes(b"")
+        (self.shard_folder() / "not\nours").write_bytes(b"")
+        shard, = json.loads(run("info", self.data, "--json").stdout)["shards"]
+        states = {file["file"]: (file["state"], file["sequence"], file["size"]) for file in shard["files"]}
+        self.assertEqual(states["torn-0000000000000001-00003000.bin"], ("torn tail, set aside", 1, 5))
+        self.assertEqual(states["00000000000000ff.tmp"], ("being made", 255, 0))
+        self.assertEqual(states["0000000000000001.WAL"], ("not Innkeep's", 0, 0))
+        self.assertEqual(states["not\\x0aours"], ("not Innkeep's", 0, 0))
+        done = run("info", self.data)
+        self.assertEqual((done.returncode, done.stderr), (CLEAN, ""))
+        self.assertIn("torn tail, set aside", done.stdout)
+        self.assertIn("shards     1, with segments of 64 KiB", done.stdout)
+
+    def test_is_told_as_far_as_it_is_good(self):
+        frames = frames_of(self.shard_folder())
+        victim = frames[len(frames) // 2]
+        flip(victim.path, victim.offset + 130)
+        before = contents(self.data)
+        done = run("info", self.data)
+        self.assertEqual(done.returncode, DAMAGED)
+        self.assertIn(f"LSN        1 to {victim.first_lsn - 1}\n", done.stdout)
+        self.assertIn(f"frame {victim.index} is missing or bad", done.stderr)
+        self.assertEqual(contents(self.data), before)
+        shutil.rmtree(self.shard_folder())
+        done = run("info", self.data)
+        self.assertIn(done.returncode, (DAMAGED, UNREADABLE))
+        self.assertIn("shard-000", done.stderr)
 
 
 class ThreeShards(OnASmallLog):

@@ -18,14 +18,16 @@ const char *argp_program_version = "innkeep-wal " INNKEEP_VERSION;
 
 enum {
     DUMP = 1u << 0,
-    REPLAY = 1u << 1,
-    TIMELINE = 1u << 2,
-    VERIFY = 1u << 3,
+    INFO = 1u << 1,
+    REPLAY = 1u << 2,
+    TIMELINE = 1u << 3,
+    VERIFY = 1u << 4,
 };
 
 static const char general_documentation[] =
     "Looks at an Innkeep data directory and changes nothing, be the server running or not. COMMAND is one of:"
     "\v"
+    "info      lists what is there: segments and other files, LSN and time ranges, limits, records by operation.\n"
     "verify    checks every checksum and the chain of frames, then replays the whole log and checks the engine's "
     "own books; prints a verdict for each shard.\n"
     "timeline  tells who did what to a room, a reservation or a lease, in order: attempts with their outcomes and the "
@@ -54,6 +56,19 @@ static const char general_documentation[] =
     "In JSON, numbers beyond 2^63-1 are strings. A replay, which all but dump --no-replay need, takes as much memory "
     "as the "
     "server's engine did.";
+
+static const char info_documentation[] =
+    "Lists what a data directory holds: its format and uuid, and for each shard the verdict, LSN and time ranges, the "
+    "limits in force, "
+    "records by operation, and every file with what it spans."
+    "\v"
+    "Every checksum is read, but nothing is replayed: that is verify's. A segment is \"in use\" if it is the newest, "
+    "\"closed\" if a "
+    "newer one follows, \"ready\" if it was made ahead, \"being made\" if it is being filled with zeros.\n"
+    "\n"
+    "Examples:\n"
+    "  innkeep-wal info ./data\n"
+    "  innkeep-wal info ./data --json | jq '.shards[].last_lsn'";
 
 static const char verify_documentation[] =
     "Checks every checksum and the chain of frames, then replays the whole log and checks the engine's own books."
@@ -112,13 +127,14 @@ struct command {
 };
 
 static const struct command commands[] = {
+    { "info", INFO, info_command, info_documentation },
     { "verify", VERIFY, verify_command, verify_documentation },
     { "timeline", TIMELINE, timeline_command, timeline_documentation },
     { "dump", DUMP, dump_command, dump_documentation },
     { "replay", REPLAY, replay_command, replay_documentation },
 };
 
-#define COMMANDS_TEXT "verify, timeline, dump, replay"
+#define COMMANDS_TEXT "info, verify, timeline, dump, replay"
 
 /* ---- The options ---------------------------------------------------------------------------------------------------------------- */
 

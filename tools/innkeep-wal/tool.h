@@ -55,6 +55,7 @@ static inline const char *tool_verdict_name(enum tool_exit verdict)
 /* One command each, in its own file. The directory is open. */
 typedef enum tool_exit tool_command(struct tool *tool);
 MUST_USE tool_command dump_command;
+MUST_USE tool_command info_command;
 MUST_USE tool_command replay_command;
 MUST_USE tool_command timeline_command;
 MUST_USE tool_command verify_command;
