@@ -269,8 +269,8 @@ static void second_run(struct shard *shard)
 
 /* ---- Neighbours ------------------------------------------------------------------------------------------------------ */
 
-/* Lets the others see what was written for them, and wakes those that sleep: publishing first, then looking at the flag, with a
- * full barrier in between on both sides, so that one of the two always sees the other. */
+/* Lets the others see what was written for them, and wakes those that sleep: publishing first, then looking at the flag, and the other side
+ * the other way round, all of it sequentially consistent, so that one of the two always sees the other. */
 static void rings_publish(struct shard *shard)
 {
     for (uint32_t other = 0; other < shard->shards_count; other++) {
@@ -281,9 +281,7 @@ static void rings_publish(struct shard *shard)
         if (!requests && !replies)
             continue;
         struct shard *neighbour = shard->neighbours[other];
-        atomic_thread_fence(memory_order_seq_cst);
-        if (atomic_load_explicit(&neighbour->asleep, memory_order_relaxed) &&
-            atomic_exchange(&neighbour->asleep, false))
+        if (atomic_load(&neighbour->asleep) && atomic_exchange(&neighbour->asleep, false))
             io_doorbell(shard->io, neighbour->io);
     }
 }
@@ -345,8 +343,7 @@ static uint64_t wait_until(struct shard *shard)
 static int sleep_or_go_on(struct shard *shard)
 {
     uint64_t until = wait_until(shard);
-    atomic_store_explicit(&shard->asleep, true, memory_order_relaxed);
-    atomic_thread_fence(memory_order_seq_cst);
+    atomic_store(&shard->asleep, true);
     if (!rings_empty(shard))
         until = 0;
     int error = io_run(shard->io, until);

@@ -66,7 +66,7 @@ bool spsc_ring_publish(struct spsc_ring *ring)
     uint64_t published = atomic_load_explicit(&ring->published, memory_order_relaxed);
     if (published == ring->committed)
         return false;
-    atomic_store_explicit(&ring->published, ring->committed, memory_order_release);
+    atomic_store(&ring->published, ring->committed); /* and before the producer looks whether the consumer sleeps */
     return true;
 }
 
@@ -104,6 +104,6 @@ bool spsc_ring_empty(struct spsc_ring *ring)
     uint64_t position = atomic_load_explicit(&ring->popped, memory_order_relaxed);
     if (position != ring->published_seen)
         return false;
-    ring->published_seen = atomic_load_explicit(&ring->published, memory_order_acquire);
+    ring->published_seen = atomic_load(&ring->published); /* and after the consumer said that it goes to sleep */
     return position == ring->published_seen;
 }
