@@ -327,7 +327,8 @@ static uint64_t wait_until(struct shard *shard)
 {
     struct wal_state wal = wal_state_of(shard->wal);
     uint64_t until = earlier(shard->next_second_ns, wal_tend_due_ns(shard->wal));
-    if (wal.in_flight == 0) {
+    /* Where no frame can be sealed, on a full disk say, a tick that is due would only spin; wal_tend_due_ns tells when to try again. */
+    if (wal.in_flight == 0 && wal_may_seal(shard->wal)) {
         uint64_t tick_ns = boot_time_of(shard, engine_next_deadline(shard->machine.engine));
         until = earlier(until, tick_ns > shard->next_tick_ns ? tick_ns : shard->next_tick_ns);
         if (wal.evidence_missing)
