@@ -179,6 +179,13 @@ class EveryCommand(Shell):
             self.assertTrue(self.run_text(*arguments).strip())
 
 
+    def test_every_command_explains_itself(self):
+        for command in ("property create", "room-type create", "rooms set", "reserve", "confirm", "release", "cancel", "lookup", "barrier",
+                        "calendar", "lease acquire", "lease renew", "lease release", "lease show", "status"):
+            self.assertRegex(self.run_text(*command.split(), "--help"), f"Usage: innkeep {command}")
+        self.assertRegex(self.run_text("--help"), "Usage: innkeep")
+
+
 class ExitCodes(Shell):
     def test_wrong_usage_exits_2_and_reaches_no_server(self):
         key = uuid.uuid4()

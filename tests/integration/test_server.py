@@ -70,6 +70,7 @@ class Commands(Case):
         """A start that has to fail with this exit code, soon and without a ready line, saying these words on stderr."""
         server = Server(**named)
         self.addCleanup(server.clean_up)
+        self.addCleanup(server.check_stderr)
         with self.assertRaises(StartFailed) as caught:
             server.start(*start_options, listen=listen)
         said = caught.exception.stderr
@@ -140,6 +141,7 @@ class CommandLine(Commands):
             self.assertEqual(list(folder.iterdir()), [])
         server = Server()
         self.addCleanup(server.clean_up)
+        self.addCleanup(server.check_stderr)
         server.start("--unsafe-listen-beyond-loopback", listen="0.0.0.0:0")
         server.address = "127.0.0.1", server.address[1]
         Hotel(server.connect())
@@ -149,6 +151,7 @@ class CommandLine(Commands):
         for address in (f"unix:{path}", "[::1]:0", f"unix:{path}"):
             server = Server()
             self.addCleanup(server.clean_up)
+            self.addCleanup(server.check_stderr)
             try:
                 server.start(listen=address)
             except StartFailed as failed:
@@ -168,6 +171,7 @@ class Directories(Commands):
         """A stopped server whose directory is complete."""
         server = Server(*options, **named)
         self.addCleanup(server.clean_up)
+        self.addCleanup(server.check_stderr)
         server.start()
         with ink.Connection(server.address) as client:
             Hotel(client)
@@ -303,11 +307,28 @@ class Directories(Commands):
             self.assertEqual(again.status().reservations_max, 900)
 
 
+    def test_the_command_line_that_made_a_directory_starts_it_again(self):
+        # Limits that need more than --memory gives: whatever the first start makes of that, the second has to agree.
+        options = ["--memory", "16M", "--reservations", 300000, "--outcomes", 300000]
+        server = Server(*options)
+        self.addCleanup(server.clean_up)
+        self.addCleanup(server.check_stderr)
+        try:
+            server.start()
+        except StartFailed as refused:
+            self.assertEqual(refused.code, 1)
+            self.assertIn("--memory", refused.stderr)
+            return
+        server.restart()
+        self.assertEqual(server.status().reservations_max, 300000)
+
+
 class Damage(Commands):
     def setUp(self):
         """A killed server whose every booking was a frame of its own, with the noop behind the last one on disk."""
         self.server = Server(shards=1)
         self.addCleanup(self.server.clean_up)
+        self.addCleanup(self.server.check_stderr)
         self.server.start()
         client = self.server.connect()
         self.hotel = Hotel(client, 1, (50,))
