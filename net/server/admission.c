@@ -214,7 +214,8 @@ bool shard_hand_over(struct shard *shard, uint32_t to, int socket, uint64_t corr
     return true;
 }
 
-static void requests_take(struct shard *shard, struct spsc_ring *ring)
+/* False if the oldest finds no room: its own shard sees the ring fill up and holds its connections up. */
+static bool requests_take(struct shard *shard, struct spsc_ring *ring)
 {
     uint32_t size;
     const struct forwarded *entry;
@@ -225,15 +226,16 @@ static void requests_take(struct shard *shard, struct spsc_ring *ring)
             const struct handed_over *socket = (const struct handed_over *)(const void *)entry;
             shard_adopt_socket(shard, socket->socket, ticket.correlation, socket->early, socket->early_size);
         } else if (!item_take(shard, &ticket, item)) {
-            return; /* its own shard sees the ring fill up and holds its connections up */
+            return false;
         }
         spsc_ring_pop(ring);
     }
+    return true;
 }
 
 void shard_take_forwarded(struct shard *shard)
 {
     for (uint32_t other = 0; other < shard->shards_count; other++)
         if (other != shard->index)
-            requests_take(shard, shard->requests_in[other]);
+            shard->blocked[other] = !requests_take(shard, shard->requests_in[other]);
 }

@@ -230,6 +230,7 @@ static void log_seal(struct shard *shard)
         return; /* with that record the frame does not fit this segment any more: it goes into the next one, a turn later */
     uint64_t clock = shard_log_clock(shard);
     wal_seal(shard->wal, clock > wal.last_time_ns ? clock : wal.last_time_ns, ENGINE_LEVEL, false);
+    shard->sealed = true;
 }
 
 /* ---- The alarm ------------------------------------------------------------------------------------------------------- */
@@ -286,12 +287,16 @@ static void rings_publish(struct shard *shard)
     }
 }
 
+/* Requests that found no room this turn do not count unless a frame was sealed since: going on at once would find none either. */
 static bool rings_empty(struct shard *shard)
 {
-    for (uint32_t other = 0; other < shard->shards_count; other++)
-        if (other != shard->index &&
-            (!spsc_ring_empty(shard->requests_in[other]) || !spsc_ring_empty(shard->replies_in[other])))
+    for (uint32_t other = 0; other < shard->shards_count; other++) {
+        if (other == shard->index)
+            continue;
+        bool takes = !shard->blocked[other] || shard->sealed;
+        if ((takes && !spsc_ring_empty(shard->requests_in[other])) || !spsc_ring_empty(shard->replies_in[other]))
             return false;
+    }
     return true;
 }
 
@@ -335,7 +340,7 @@ static uint64_t wait_until(struct shard *shard)
             until = earlier(until, shard->idle_since_ns + SHARD_NOOP_AFTER_NS);
     }
     if (shard->held_up)
-        until = earlier(until, shard->now_ns + HELD_UP_RETRY_NS);
+        until = earlier(until, shard->sealed ? shard->now_ns : shard->now_ns + HELD_UP_RETRY_NS);
     if (shard->ring_full)
         until = earlier(until, shard->now_ns + SHARD_RING_RETRY_NS);
     return until;
@@ -356,6 +361,7 @@ int shard_turn(struct shard *shard)
 {
     shard->now_ns = io_now_ns(shard->io);
     shard->ring_full = false;
+    shard->sealed = false;
     shard_take_replies(shard);
     int error = shard_apply(shard);
     if (error != 0)

@@ -143,8 +143,10 @@ struct shard {
 
     struct waiting_line line;
     struct apply_cursor apply;
-    bool held_up;   /* some connection is: until when to wait at most depends on it */
-    bool ring_full; /* something waits for room in a ring: look again soon, nobody rings for that */
+    bool held_up;                 /* some connection is: until when to wait at most depends on it */
+    bool sealed;                  /* this turn: an empty frame is there for what found no room before */
+    bool blocked[WAL_SHARDS_MAX]; /* by the other shard: its oldest request found no room here */
+    bool ring_full;               /* something waits for room in a ring: look again soon, nobody rings for that */
 
     struct spsc_ring *requests_in[WAL_SHARDS_MAX]; /* by the other shard; NULL for ourselves */
     struct spsc_ring *requests_out[WAL_SHARDS_MAX];
