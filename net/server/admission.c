@@ -153,8 +153,11 @@ bool shard_admit(struct shard *shard, struct connection *connection, const struc
                  const struct record_header *item, size_t available_bytes)
 {
     uint64_t cost = output_cost(shard_result_max(message->operation));
-    if (!reply_fits(shard, connection, cost))
+    if (!reply_fits(shard, connection, cost)) {
+        if (connection->held_up_since_ns != 0)
+            connection->held_up_since_ns = shard->now_ns; /* waiting for its own client is no overload */
         return false;
+    }
     struct ticket ticket = {
         .correlation = message->correlation,
         .arrived_ns = shard->now_ns,
@@ -179,6 +182,8 @@ bool shard_admit(struct shard *shard, struct connection *connection, const struc
         connection->unanswered--;
         return false;
     }
+    if (ticket.status == STATUS_OK)
+        connection->held_up_since_ns = 0; /* the next item waits for itself */
     shard->requests_count++;
     return true;
 }
