@@ -223,11 +223,12 @@ static int shard_make(struct server *server, uint32_t index, char *why, size_t w
 static int shards_make(struct server *server, char *why, size_t why_size)
 {
     server->threads = aligned_alloc(SPSC_CACHE_LINE, server->shards_count * sizeof *server->threads);
+    if (server->threads != NULL)
+        memset(server->threads, 0, server->shards_count * sizeof *server->threads);
     if (server->threads == NULL || rings_make(server) != 0) {
         snprintf(why, why_size, "no memory for %u shards", server->shards_count);
         return -ENOMEM;
     }
-    memset(server->threads, 0, server->shards_count * sizeof *server->threads);
     for (uint32_t i = 0; i < server->shards_count; i++) {
         int error = shard_make(server, i, why, why_size);
         if (error != 0)
