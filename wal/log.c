@@ -245,7 +245,15 @@ static void segment_change_begin(struct wal *wal)
 
 static bool another_segment_is_ready(const struct wal *wal)
 {
-    return wal->next.file >= 0 || wal->pool.ready_count > 0;
+    return wal->next.file >= 0 || segment_pool_ready_count(&wal->pool) > 0;
+}
+
+/* For lack of space it is tried again when the pool unblocks the segment. */
+static void next_segment_try(struct wal *wal)
+{
+    int rc = next_segment_stage(wal, false);
+    if (rc != 0 && !segment_pool_is_no_space(rc))
+        note_error(wal, rc);
 }
 
 /* The open frame only grows until it is sealed, so one that does not fit now never will: the change may begin at once. */
@@ -258,24 +266,22 @@ static void segment_change_if_due(struct wal *wal)
         wal->stalled = true;
         return;
     }
-    int rc = wal->next.file >= 0 ? 0 : next_segment_stage(wal, false);
-    if (rc != 0) {
-        note_error(wal, rc);
+    if (wal->next.file < 0)
+        next_segment_try(wal);
+    if (wal->next.file < 0)
         return;
-    }
     wal->stalled = false;
     segment_change_begin(wal);
 }
 
-/* Early, and outside the path of a frame, because it blocks for a directory sync. */
+/* Early, and outside the path of a frame, because it blocks for a directory sync. On a disk without space at once: so it shows whether the
+ * segment can be had before any record counts on it. */
 static void next_segment_stage_if_due(struct wal *wal)
 {
     bool late = wal->options.segment_size - wal->segment.offset < wal->options.segment_size / STAGE_PART;
-    if (!late || wal->next.file >= 0 || wal->pool.ready_count == 0)
-        return;
-    int rc = next_segment_stage(wal, false);
-    if (rc != 0)
-        note_error(wal, rc);
+    bool due = late || segment_pool_lacks_space(&wal->pool);
+    if (due && wal->next.file < 0 && segment_pool_ready_count(&wal->pool) > 0)
+        next_segment_try(wal);
 }
 
 void wal_tend(struct wal *wal)
@@ -297,8 +303,8 @@ uint64_t wal_tend_due_ns(const struct wal *wal)
 
 /* ---- The open frame --------------------------------------------------------------------------------------------------- */
 
-/* While no other segment is ready, the open frame must not outgrow what is left of this one: if the disk turns out to be full, a record that was
- * taken would wait for space, and nobody can say how long. */
+/* While no other segment is ready, the open frame must not outgrow what is left of this one: if the disk turns out to be
+ * full, a record that was taken would wait for space, and nobody can say how long. */
 bool wal_has_room(const struct wal *wal, uint32_t size_bytes)
 {
     if (sizeof(struct wal_frame_header) + wal->open_payload + size_bytes > wal->options.frame_size_max)
@@ -471,7 +477,7 @@ int wal_error(const struct wal *wal)
 
 enum wal_space wal_space(const struct wal *wal)
 {
-    uint32_t ready = wal->pool.ready_count + (wal->next.file >= 0);
+    uint32_t ready = segment_pool_ready_count(&wal->pool) + (wal->next.file >= 0);
     if (ready >= 2 || !segment_pool_lacks_space(&wal->pool))
         return WAL_SPACE_AMPLE;
     uint64_t left = wal->options.segment_size - wal->segment.offset;

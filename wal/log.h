@@ -59,8 +59,8 @@ void wal_tend(struct wal *wal);
 /* When wal_tend wants to be called even if nothing completes before: io_now_ns() time, NEVER_NS if no such call is needed. */
 uint64_t wal_tend_due_ns(const struct wal *wal);
 
-/* True if a record of size_bytes can be appended now: the open frame then has a place on the disk that is there already, so that a disk that runs
- * full leaves no record waiting. */
+/* True if a record of size_bytes can be appended now: the open frame then has a place on the disk that is there already, so
+ * that a disk that runs full leaves no record waiting. */
 bool wal_has_room(const struct wal *wal, uint32_t size_bytes);
 /* Copies a record into the open frame; returns its LSN. Requires wal_has_room. */
 uint64_t wal_append(struct wal *wal, const struct record_header *record);

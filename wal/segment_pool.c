@@ -3,7 +3,7 @@
 #include <errno.h>
 #include <string.h>
 
-static bool is_no_space(int error)
+bool segment_pool_is_no_space(int error)
 {
     return error == -ENOSPC || error == -EDQUOT;
 }
@@ -12,7 +12,7 @@ static bool is_no_space(int error)
 static void pool_note_failure(struct segment_pool *pool, int error)
 {
     REQUIRE(error < 0);
-    if (is_no_space(error))
+    if (segment_pool_is_no_space(error))
         pool->retry_ns = io_now_ns(pool->io) + WAL_SPACE_RETRY_NS;
     else if (pool->error == 0)
         pool->error = error;
@@ -191,7 +191,7 @@ static void pool_rename(struct segment_pool *pool)
 
 uint64_t segment_pool_due_ns(const struct segment_pool *pool)
 {
-    bool idle = pool->state == SEGMENT_POOL_IDLE && pool->ready_count >= pool->ready_min;
+    bool idle = pool->state == SEGMENT_POOL_IDLE && segment_pool_ready_count(pool) >= pool->ready_min;
     return pool->error != 0 || segment_pool_is_busy(pool) || idle ? NEVER_NS : pool->retry_ns;
 }
 
@@ -200,12 +200,18 @@ bool segment_pool_lacks_space(const struct segment_pool *pool)
     return pool->retry_ns != 0;
 }
 
+uint32_t segment_pool_ready_count(const struct segment_pool *pool)
+{
+    return pool->blocked ? 0 : pool->ready_count;
+}
+
 void segment_pool_tend(struct segment_pool *pool)
 {
     if (pool->error != 0 || segment_pool_is_busy(pool))
         return;
     if (pool->retry_ns != 0 && io_now_ns(pool->io) < pool->retry_ns)
         return;
+    pool->blocked = false;
     if (pool->state == SEGMENT_POOL_IDLE && pool->ready_count < pool->ready_min)
         pool_create(pool);
     else if (pool->state == SEGMENT_POOL_RENAME_DUE)
@@ -243,10 +249,14 @@ int segment_pool_take(struct segment_pool *pool, bool may_make, uint64_t *sequen
     int rc = pool->ready_count == 0 && may_make ? pool_make_now(pool) : 0;
     if (rc != 0)
         return rc;
-    if (pool->ready_count == 0)
+    if (segment_pool_ready_count(pool) == 0)
         return -ENOENT;
     *sequence = pool->ready[0];
     rc = wal_file_rename(pool->io, pool->directory, *sequence, WAL_SUFFIX_READY, WAL_SUFFIX_SEGMENT);
+    if (segment_pool_is_no_space(rc)) {
+        pool_note_failure(pool, rc);
+        pool->blocked = true;
+    }
     if (rc != 0)
         return rc;
     pool->ready_count--;

@@ -45,6 +45,7 @@ struct segment_pool {
     uint64_t sequence;    /* of that file */
     uint64_t filled_size; /* zeros written so far */
     uint64_t retry_ns;    /* no space: nothing is tried before; 0: there was space */
+    bool blocked;         /* until retry_ns: not even the name of a ready segment could be changed */
     int error;            /* 0, or the negated errno that ends the log */
 };
 
@@ -58,14 +59,21 @@ void segment_pool_tend(struct segment_pool *pool);
 /* When segment_pool_tend is due without an io completing before: 0 for at once, NEVER_NS if nothing is. */
 uint64_t segment_pool_due_ns(const struct segment_pool *pool);
 
+/* True for the errors that mean a full disk. */
+bool segment_pool_is_no_space(int error);
+
 /* True from a failure for lack of space until a segment was made after all. */
 bool segment_pool_lacks_space(const struct segment_pool *pool);
+
+/* How many segments segment_pool_take could bring into use now. */
+uint32_t segment_pool_ready_count(const struct segment_pool *pool);
 
 /* True while an io of the pool is in flight. */
 bool segment_pool_is_busy(const struct segment_pool *pool);
 
 /* Brings one segment into use under its final name, durably: a ready one, else (may_make) one made on the spot, which blocks. Returns
- * its file, opened DIRECT for writing, and its sequence; -ENOENT if none is ready; or a negated errno. */
+ * its file, opened DIRECT for writing, and its sequence; -ENOENT if none is ready; or a negated errno. A directory needs space too for
+ * a file's new name: where that is missing (-ENOSPC, -EDQUOT), the segment stays ready, and is blocked for a while. */
 MUST_USE int segment_pool_take(struct segment_pool *pool, bool may_make, uint64_t *sequence);
 
 /* Requires that the pool is not busy. */

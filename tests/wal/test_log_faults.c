@@ -407,12 +407,42 @@ Test(log_faults, one_ready_segment_is_less_than_wanted_when_no_other_can_be_made
     fake_io_limit_space(space_of(2));
     for (int turn = 0; turn < 20; turn++)
         world_turn(&world);
-    cr_assert_eq(fake_io_count(".ready"), 1u);
+    cr_assert_eq(wal_state_of(world.wal).segment_sequence, 1u);
+    cr_assert_eq(fake_io_count("0000000000000002.wal"), 1u); /* at once, to see whether it can be had */
     for (int i = 0; i < 14; i++) {
         cr_assert_eq(wal_space(world.wal), WAL_SPACE_LOW, "frame %d", i); /* the other segment is untouched */
         world_noop(&world);
     }
     cr_assert_eq(wal_error(world.wal), 0);
+}
+
+/* A file's new name takes a place in the directory, and a full disk may lack even that. */
+Test(log_faults, a_ready_segment_whose_name_cannot_change_for_lack_of_space_is_tried_again)
+{
+    settle();
+    fake_io_hold(false);
+    for (int i = 0; i < 10; i++)
+        (void)world_commit(&world, 96);
+    (void)fake_io_fail_from(1, -ENOSPC);
+    for (int i = 0; i < 4; i++) {
+        cr_assert(wal_has_room(world.wal, 96), "frame %d", i);
+        (void)world_commit(&world, 96);
+    }
+    wal_tend(world.wal);
+    cr_assert_eq(wal_error(world.wal), 0);
+    cr_assert_eq(wal_space(world.wal), WAL_SPACE_NONE);
+    cr_assert_not(wal_has_room(world.wal, 32));
+    cr_assert_eq(fake_io_count(".ready"), 2u);
+    uint64_t due_ns = wal_tend_due_ns(world.wal);
+    cr_assert(due_ns > io_now_ns(world.io) && due_ns <= io_now_ns(world.io) + NS_PER_SECOND);
+    (void)fake_io_fail_from(0, 0);
+    (void)world_commit(&world, 96);
+    cr_assert_eq(wal_state_of(world.wal).segment_sequence, 2u);
+    for (int turn = 0; turn < 20; turn++)
+        world_turn(&world);
+    cr_assert_eq(wal_space(world.wal), WAL_SPACE_AMPLE);
+    struct wal_report report = world_read(&world);
+    cr_assert_eq(report.verdict, WAL_CLEAN, "%s", report.stop_reason);
 }
 
 Test(log_faults, a_short_write_of_zeros_goes_on_behind_what_was_written)
