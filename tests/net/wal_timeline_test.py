@@ -217,6 +217,52 @@ class Conditions(OnARace):
         self.assertEqual(at["state_hash"], json.loads(self.good("replay", self.data, "--json", "--to-lsn", 12))["state_hash"])
 
 
+class Differences(OnARace):
+    def test_between_two_moments_read_as_they_should(self):
+        self.expect_golden("diff.txt", "diff", self.data, "--lsn", 12)
+        self.expect_golden("diff_none.txt", "diff", self.data, self.copy())
+
+    def differences(self, *arguments):
+        return [json.loads(line) for line in self.good("diff", "--json", *arguments).splitlines()]
+
+    def test_turn_round_with_the_sides(self):
+        there = self.differences(self.data, "--lsn", 8, "--lsn", 16)
+        back = self.differences(self.data, "--lsn", 16, "--lsn", 8)
+        turned = [dict(item, before=item["after"], after=item["before"]) for item in back]
+        self.assertEqual(sorted(there, key=str), sorted(turned, key=str))
+        self.assertGreater(len(there), 4)
+
+    def test_are_none_where_nothing_changed(self):
+        self.assertEqual(self.differences(self.data, self.data), [])
+        self.assertEqual(self.differences(self.data, "--lsn", 19, "--lsn", 20), [])  # a replayed reserve
+        self.assertEqual(self.differences(self.data, "--lsn", 16, "--time", "2026-09-21T14:13:24.120Z", "--lsn", 16), [])
+
+    def test_that_no_query_shows_are_hinted_at(self):
+        found = self.good("diff", self.data, "--lsn", 13, "--lsn", 14)  # a kept refusal
+        self.assertIn("0 differences that a guest would notice; the state hashes differ", found)
+
+    def test_of_a_moment_the_log_does_not_reach_are_not_made_up(self):
+        for arguments in ([self.data, "--lsn", 24], [self.data, self.data, "--lsn", 1, "--lsn", 99]):
+            done = run("diff", *arguments)
+            self.assertEqual((done.returncode, done.stdout), (UNREADABLE, ""))
+            self.assertIn("the log ends at LSN 23", done.stderr)
+            self.assertIn("not complete", done.stderr)
+
+    def test_want_two_sides(self):
+        for arguments in ([self.data], [self.data, self.data, self.data], [self.data, "--lsn", "1", "--lsn", "2", "--lsn", "3"],
+                          [self.data, "--lsn", "1:5"], [self.data, "--time", "x"]):
+            self.assertEqual(run("diff", *arguments).returncode, USAGE, arguments)
+        self.assertEqual(run("diff", self.data, self.root / "nowhere").returncode, UNREADABLE)
+
+    def test_are_found_between_directories_of_different_shard_counts(self):
+        other = self.root / "three"
+        subprocess.run([SMALL_LOG, other, "3", "race"], capture_output=True, check=True, timeout=120)
+        found = self.differences(self.data, other)
+        self.assertNotIn(1, {item["property"] for item in found})
+        self.assertEqual(len({item["property"] for item in found}), 2)
+        self.assertEqual({item["before"] for item in found}, {None})
+
+
 class ManyShards(OnARace):
     shards = "3"
 

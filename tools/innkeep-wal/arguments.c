@@ -17,11 +17,12 @@ const char *argp_program_version = "innkeep-wal " INNKEEP_VERSION;
 /* ---- The commands --------------------------------------------------------------------------------------------------------------- */
 
 enum {
-    DUMP = 1u << 0,
-    INFO = 1u << 1,
-    REPLAY = 1u << 2,
-    TIMELINE = 1u << 3,
-    VERIFY = 1u << 4,
+    DIFF = 1u << 0,
+    DUMP = 1u << 1,
+    INFO = 1u << 2,
+    REPLAY = 1u << 3,
+    TIMELINE = 1u << 4,
+    VERIFY = 1u << 5,
 };
 
 static const char general_documentation[] =
@@ -36,6 +37,7 @@ static const char general_documentation[] =
     "replay    prints for each shard the LSN reached and the state hash, and the hash over all shards, which is the "
     "sum "
     "of theirs modulo 2^128.\n"
+    "diff      says what differs between two directories, or between two moments of one, in a hotel's terms.\n"
     "\n"
     "Each has a --help of its own.\n"
     "\n"
@@ -119,6 +121,23 @@ static const char replay_documentation[] =
     "  innkeep-wal replay ./data --to-lsn 5000          (a directory of one shard)\n"
     "  innkeep-wal replay ./data --to-time 2026-11-23T07:21:17Z";
 
+static const char diff_documentation[] =
+    "Says what differs between two directories, or between two moments of one: properties, room types, nights whose "
+    "rooms sellable, sold or held differ, reservations and leases. One line a difference; nights in a row that differ "
+    "alike share one."
+    "\v"
+    "The first --lsn (or --time) is where the first side's log is taken to end, the second where the second's; "
+    "without, it is the log's end.\n"
+    "\n"
+    "Memory: the engines of both sides (one shard of each at a time where the shard counts agree), and 32 bytes for "
+    "each "
+    "property, reservation and leased resource that was ever made.\n"
+    "\n"
+    "Examples:\n"
+    "  innkeep-wal diff ./data ./copy\n"
+    "  innkeep-wal diff ./data --lsn 0:5000,1:4200 --lsn 0:6000,1:5100\n"
+    "  innkeep-wal diff ./data --time 2026-11-23T07:21:17Z";
+
 struct command {
     const char *name;
     unsigned bit;
@@ -132,9 +151,10 @@ static const struct command commands[] = {
     { "timeline", TIMELINE, timeline_command, timeline_documentation },
     { "dump", DUMP, dump_command, dump_documentation },
     { "replay", REPLAY, replay_command, replay_documentation },
+    { "diff", DIFF, diff_command, diff_documentation },
 };
 
-#define COMMANDS_TEXT "info, verify, timeline, dump, replay"
+#define COMMANDS_TEXT "info, verify, timeline, dump, replay, diff"
 
 /* ---- The options ---------------------------------------------------------------------------------------------------------------- */
 
@@ -156,6 +176,8 @@ enum {
     KEY_FULL_KEYS,
     KEY_TO_POINT,
     KEY_CALENDAR,
+    KEY_LSN,
+    KEY_TIME,
 };
 
 /* Option groups of argp keep this order in --help. */
@@ -183,6 +205,9 @@ static const struct {
     { { "from-time", KEY_FROM_TIME, "TIME", 0, "Begin with this log time: RFC 3339, or nanoseconds since 1970", 2 },
       DUMP | TIMELINE },
     { { "to-time", KEY_TO_TIME, "TIME", 0, "End with this log time", 2 }, DUMP | TIMELINE | REPLAY },
+    { { "lsn", KEY_LSN, "SHARD:LSN,...", 0, "End a side's log behind this LSN; a bare LSN means shard 0 of one", 2 },
+      DIFF },
+    { { "time", KEY_TIME, "TIME", 0, "End a side's log behind this log time", 2 }, DIFF },
     { { "shard", KEY_SHARD, "S", 0, "Only this shard", 2 }, DUMP },
     { { "no-replay", KEY_NO_REPLAY, NULL, 0, "Leave the outcomes out: faster, and in little memory", 3 }, DUMP },
     { { "full-keys", KEY_FULL_KEYS, NULL, 0, "Print keys in all their digits", 3 }, TIMELINE },
@@ -229,21 +254,21 @@ static uint64_t time_argument(struct argp_state *state, const char *option, cons
     return value;
 }
 
-static void point_argument(struct argp_state *state, struct tool_point *point, const char *text)
+static void point_argument(struct argp_state *state, struct tool_point *point, const char *option, const char *text)
 {
     const char *at = text;
     uint64_t shard = 0;
     uint64_t lsn = 0;
     point->is_bare = strchr(text, ':') == NULL;
     if (point->is_bare) {
-        point->lsn[0] = number_argument(state, "--to-lsn", text, 0, NEVER_NS - 1);
+        point->lsn[0] = number_argument(state, option, text, 0, NEVER_NS - 1);
         return;
     }
     for (bool more = true; more; at++) {
         bool good = number_parse(at, &at, &shard) && *at == ':' && number_parse(at + 1, &at, &lsn) &&
                     (*at == ',' || *at == '\0');
         if (!good || shard >= WAL_SHARDS_MAX)
-            argp_error(state, "--to-lsn: \"%s\" is not SHARD:LSN,...", text);
+            argp_error(state, "%s: \"%s\" is not SHARD:LSN,...", option, text);
         point->lsn[shard] = lsn;
         more = *at == ',';
     }
@@ -337,11 +362,29 @@ static error_t selection_option(int key, char *text, struct argp_state *state, s
     }
 }
 
-static void word_argument(struct argp_state *state, struct tool *tool, const char *word)
+static void word_argument(struct argp_state *state, const struct arguments *arguments, const char *word)
 {
-    if (tool->path != NULL)
+    struct tool *tool = arguments->tool;
+    bool is_second = tool->path != NULL && tool->other_path == NULL && arguments->command->bit == DIFF;
+    if (is_second)
+        tool->other_path = word;
+    else if (tool->path != NULL)
         argp_error(state, "one directory at a time, not \"%s\" as well", word);
-    tool->path = word;
+    else
+        tool->path = word;
+}
+
+/* The first of its kind speaks of the first side, the second of the second. */
+static void side_argument(struct argp_state *state, struct tool *tool, int key, const char *text)
+{
+    uint32_t *count = key == KEY_LSN ? &tool->points_count : &tool->times_count;
+    if (*count == 2)
+        argp_error(state, "there are two sides, so --lsn and --time come twice at most");
+    bool first = (*count)++ == 0;
+    if (key == KEY_LSN)
+        point_argument(state, first ? &tool->to : &tool->other_to, "--lsn", text);
+    else
+        *(first ? &tool->to_ns : &tool->other_to_ns) = time_argument(state, "--time", text);
 }
 
 /* What does not go together. */
@@ -351,6 +394,8 @@ static void arguments_check(struct argp_state *state, const struct arguments *ar
     const struct selection *selection = &tool->selection;
     if (tool->path == NULL)
         argp_error(state, "name a data directory");
+    if (arguments->command->bit == DIFF && tool->other_path == NULL && tool->points_count + tool->times_count == 0)
+        argp_error(state, "name a second directory, or a moment with --lsn or --time");
     if (arguments->command->bit == TIMELINE && selection->property == 0)
         argp_error(state, "a timeline is of one property: --property P");
     if (!tool->with_outcomes && selection_needs_replay(selection))
@@ -380,13 +425,17 @@ static error_t option_parse(int key, char *text, struct argp_state *state)
         tool->full_keys = true;
         return 0;
     case KEY_TO_POINT:
-        point_argument(state, &tool->to, text);
+        point_argument(state, &tool->to, "--to-lsn", text);
         return 0;
     case KEY_CALENDAR:
         tool->calendar_path = text;
         return 0;
+    case KEY_LSN:
+    case KEY_TIME:
+        side_argument(state, tool, key, text);
+        return 0;
     case ARGP_KEY_ARG:
-        word_argument(state, tool, text);
+        word_argument(state, arguments, text);
         return 0;
     case ARGP_KEY_END:
         arguments_check(state, arguments);
@@ -429,17 +478,18 @@ static void command_parse(struct arguments *arguments, int argc, char **argv)
             taken[count++] = options[i].option;
     snprintf(name, sizeof name, "innkeep-wal %s", arguments->command->name);
     argv[0] = name;
-    const struct argp argp = { taken, option_parse, "DIR", arguments->command->documentation, NULL, NULL, NULL };
+    const char *words = arguments->command->bit == DIFF ? "DIR [DIR]" : "DIR";
+    const struct argp argp = { taken, option_parse, words, arguments->command->documentation, NULL, NULL, NULL };
     argp_parse(&argp, argc, argv, 0, NULL, arguments);
 }
 
 static struct tool tool_defaults(void)
 {
-    struct tool tool = { .with_outcomes = true, .shard = SHARD_ALL, .to_ns = NEVER_NS };
+    struct tool tool = { .with_outcomes = true, .shard = SHARD_ALL, .to_ns = NEVER_NS, .other_to_ns = NEVER_NS };
     tool.selection.to_lsn = NEVER_NS;
     tool.selection.to_ns = NEVER_NS;
     for (size_t i = 0; i < ARRAY_COUNT(tool.to.lsn); i++)
-        tool.to.lsn[i] = NEVER_NS;
+        tool.to.lsn[i] = tool.other_to.lsn[i] = NEVER_NS;
     return tool;
 }
 
@@ -463,8 +513,7 @@ static bool point_fits(const struct tool *tool, const struct tool_point *point)
 {
     uint32_t shards = tool->directory.header.shards_count;
     if (point->is_bare && shards != 1) {
-        fprintf(stderr, "innkeep-wal: --to-lsn: %s has %u shards, so name them: --to-lsn 0:LSN,1:LSN,...\n", tool->path,
-                shards);
+        fprintf(stderr, "innkeep-wal: %s has %u shards, so name them: 0:LSN,1:LSN,...\n", tool->path, shards);
         return false;
     }
     for (uint32_t shard = shards; shard < WAL_SHARDS_MAX; shard++)
@@ -478,5 +527,5 @@ static bool point_fits(const struct tool *tool, const struct tool_point *point)
 
 bool arguments_fit(const struct tool *tool)
 {
-    return point_fits(tool, &tool->to);
+    return point_fits(tool, &tool->to) && (tool->other_path != NULL || point_fits(tool, &tool->other_to));
 }

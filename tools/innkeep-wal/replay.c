@@ -24,18 +24,6 @@ static void record_note(void *context, const struct wal_frame_header *frame, con
         calendar_csv_note(&replay->calendar, record, result);
 }
 
-/* Asking for an LSN that the log does not reach is answered with what there is, and with an exit code that says so. */
-static enum tool_exit reach_check(const struct shard_replay *shard)
-{
-    enum tool_exit verdict = shard_replay_exit(shard);
-    uint64_t lsn = shard_replay_lsn(shard);
-    if (shard->to_lsn == NEVER_NS || lsn >= shard->to_lsn || verdict >= TOOL_DAMAGED)
-        return verdict;
-    fprintf(stderr, "innkeep-wal: shard %u: LSN %" PRIu64 " was asked for, but the log ends at LSN %" PRIu64 "\n",
-            shard->shard, shard->to_lsn, lsn);
-    return TOOL_UNREADABLE;
-}
-
 static void shard_report(struct replay *replay, const struct shard_replay *shard, enum tool_exit verdict)
 {
     char text[PRINTER_HASH_SIZE];
@@ -68,7 +56,7 @@ static void shard_run(struct replay *replay, uint32_t index)
                                   .visit_context = replay };
     shard_replay_run(&shard);
     shard_replay_explain(&shard, stderr);
-    enum tool_exit verdict = reach_check(&shard);
+    enum tool_exit verdict = shard_replay_reach(&shard);
     shard_report(replay, &shard, verdict);
     if (shard.machine.engine != NULL && replay->tool->calendar_path != NULL)
         calendar_csv_collect(&replay->calendar, shard.machine.engine);

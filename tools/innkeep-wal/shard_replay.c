@@ -147,6 +147,17 @@ enum tool_exit shard_replay_exit(const struct shard_replay *replay)
     return replay->report.verdict == WAL_TORN_TAIL ? TOOL_TORN_TAIL : TOOL_DAMAGED;
 }
 
+enum tool_exit shard_replay_reach(const struct shard_replay *replay)
+{
+    enum tool_exit verdict = shard_replay_exit(replay);
+    uint64_t lsn = shard_replay_lsn(replay);
+    if (replay->to_lsn == NEVER_NS || lsn >= replay->to_lsn || verdict >= TOOL_DAMAGED)
+        return verdict;
+    fprintf(stderr, "innkeep-wal: shard %u: LSN %" PRIu64 " was asked for, but the log ends at LSN %" PRIu64 "\n",
+            replay->shard, replay->to_lsn, lsn);
+    return TOOL_UNREADABLE;
+}
+
 uint64_t shard_replay_lsn(const struct shard_replay *replay)
 {
     return replay->machine.engine == NULL ? 0 : engine_last_lsn(replay->machine.engine);

@@ -49,6 +49,10 @@ void shard_replay_free(struct shard_replay *replay);
 /* TOOL_CLEAN, _TORN_TAIL, _DAMAGED or _UNREADABLE. */
 enum tool_exit shard_replay_exit(const struct shard_replay *replay);
 
+/* The same, but an LSN that was asked for and that the log does not reach is said on stderr and TOOL_UNREADABLE: what there is may be shown, but
+ * not pass for what was asked. */
+enum tool_exit shard_replay_reach(const struct shard_replay *replay);
+
 /* The newest LSN applied, and the state's hash; both zero for a shard where nothing was applied. */
 uint64_t shard_replay_lsn(const struct shard_replay *replay);
 struct hash128 shard_replay_hash(const struct shard_replay *replay);

@@ -30,9 +30,14 @@ struct tool {
     bool full_keys;             /* timeline: keys in all their digits */
     uint32_t shard;             /* dump: this one, or SHARD_ALL */
     struct selection selection; /* dump, timeline */
-    struct tool_point to;       /* replay */
-    uint64_t to_ns;             /* replay: NEVER_NS: no limit */
-    const char *calendar_path;  /* replay; NULL: none */
+    struct tool_point to;       /* replay; diff: of the first side */
+    uint64_t to_ns;             /* replay, diff: NEVER_NS: no limit */
+    const char *other_path;     /* diff: the second side; NULL: the same directory */
+    struct tool_point other_to; /* diff: where its log is to end */
+    uint64_t other_to_ns;
+    uint32_t points_count;     /* diff: how many --lsn there are */
+    uint32_t times_count;      /* diff: how many --time */
+    const char *calendar_path; /* replay; NULL: none */
     struct io *io;
     struct wal_directory directory;
 };
@@ -54,6 +59,7 @@ static inline const char *tool_verdict_name(enum tool_exit verdict)
 
 /* One command each, in its own file. The directory is open. */
 typedef enum tool_exit tool_command(struct tool *tool);
+MUST_USE tool_command diff_command;
 MUST_USE tool_command dump_command;
 MUST_USE tool_command info_command;
 MUST_USE tool_command replay_command;
