@@ -10,10 +10,13 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 
 #define RING_ENTRIES 1024
 #define CONTROL_RING_ENTRIES 8
 #define LISTEN_BACKLOG 4096
+#define FILES_A_SHARD 32 /* ring, segments in use, ready and being made */
+#define FILES_BESIDES 64
 
 struct shard_thread {
     pthread_t thread;
@@ -274,6 +277,24 @@ static int listen_start(struct server *server, char *why, size_t why_size)
     return 0;
 }
 
+/* A file that cannot be opened ends the log, so clients must not be able to take them all: as many as the limits allow them come on top. */
+static void files_allow(const struct server *server)
+{
+    uint64_t a_shard = (uint64_t)server->options.connections_max + FILES_A_SHARD;
+    uint64_t wanted = FILES_BESIDES + HANDSHAKES_MAX + ACCEPT_WAITING_MAX + server->shards_count * a_shard;
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur >= wanted)
+        return;
+    limit.rlim_cur = limit.rlim_max < wanted ? limit.rlim_max : wanted;
+    bool raised = setrlimit(RLIMIT_NOFILE, &limit) == 0;
+    if (!raised || limit.rlim_cur < wanted)
+        fprintf(stderr,
+                "innkeepd: WARNING: so many connections can take %" PRIu64 " open files, and only %" PRIu64
+                " are allowed; without one for its log a shard ends. Raise RLIMIT_NOFILE (ulimit -Hn, LimitNOFILE=), "
+                "or lower --connections.\n",
+                wanted, (uint64_t)limit.rlim_cur);
+}
+
 static int threads_start(struct server *server, char *why, size_t why_size)
 {
     for (uint32_t i = 0; i < server->shards_count; i++) {
@@ -414,8 +435,10 @@ static int start_steps(struct server *server, char *why, size_t why_size)
     int error = control_ring_make(server, why, why_size);
     if (error == 0)
         error = directory_open(server, why, why_size);
-    if (error == 0)
+    if (error == 0) {
+        files_allow(server);
         error = shards_make(server, why, why_size);
+    }
     if (error == 0)
         error = listen_start(server, why, why_size);
     if (error == 0)
