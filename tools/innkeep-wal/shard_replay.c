@@ -49,32 +49,54 @@ static void machine_failed(struct shard_replay *replay, int error)
     replay->broken_lsn = replay->machine.error_lsn;
 }
 
-static void invariants_check(struct shard_replay *replay)
+static void broken_note(struct shard_replay *replay, const char *wrong, uint64_t lsn)
 {
-    const char *wrong = replay->machine.engine == NULL ? NULL : engine_check(replay->machine.engine);
     if (wrong == NULL)
         return;
     replay->broken = wrong;
-    replay->broken_lsn = engine_last_lsn(replay->machine.engine);
+    replay->broken_lsn = lsn;
 }
 
-static void invariants_check_when_due(struct shard_replay *replay)
+/* Everything, whatever it costs. */
+static void engine_check_whole(struct shard_replay *replay)
 {
-    if (!replay->check || !is_applying(replay) || replay->machine.records_applied < replay->next_check)
+    if (replay->machine.engine != NULL)
+        broken_note(replay, engine_check(replay->machine.engine), engine_last_lsn(replay->machine.engine));
+}
+
+static void engine_check_when_due(struct shard_replay *replay)
+{
+    bool due = replay->check_every_frame || replay->machine.records_applied >= replay->next_check;
+    if (!replay->check || !is_applying(replay) || !due)
         return;
     replay->next_check = 2 * replay->machine.records_applied + FIRST_CHECK_AFTER;
-    invariants_check(replay);
+    engine_check_whole(replay);
+}
+
+static void record_apply(struct shard_replay *replay, const struct record_header *record, uint64_t lsn,
+                         union apply_result *result)
+{
+    /* What has not been checked yet may not be looked at: the machine does so first. */
+    bool check = replay->check && record_check(record, record->size) == STATUS_OK;
+    if (check)
+        invariants_before(&replay->invariants, replay->machine.engine, record);
+    int error = state_machine_step(&replay->machine, record, lsn, result);
+    if (error != 0) {
+        machine_failed(replay, error);
+        return;
+    }
+    if (check)
+        broken_note(replay, invariants_after(&replay->invariants, replay->machine.engine, record, lsn, result), lsn);
+    if (replay->check_every_record && is_applying(replay))
+        engine_check_whole(replay);
 }
 
 static void record_take(struct shard_replay *replay, const struct wal_frame_header *frame,
                         const struct record_header *record, uint64_t lsn)
 {
     union apply_result result;
-    if (is_applying(replay)) {
-        int error = state_machine_step(&replay->machine, record, lsn, &result);
-        if (error != 0)
-            machine_failed(replay, error);
-    }
+    if (is_applying(replay))
+        record_apply(replay, record, lsn, &result);
     if (replay->visit != NULL)
         replay->visit(replay->visit_context, frame, record, lsn, is_applying(replay) ? &result : NULL);
 }
@@ -106,7 +128,7 @@ static int frame_take(void *context, const struct wal_frame_header *frame)
             return STOP;
         record_take(replay, frame, record, lsn);
     }
-    invariants_check_when_due(replay);
+    engine_check_when_due(replay);
     return replay->error != 0 ? STOP : 0;
 }
 
@@ -121,17 +143,19 @@ void shard_replay_run(struct shard_replay *replay)
     memcpy(source.uuid, directory->header.uuid, sizeof source.uuid);
     state_machine_init(&replay->machine, directory->header.uuid);
     replay->next_check = FIRST_CHECK_AFTER;
+    replay->error = replay->check ? invariants_init(&replay->invariants) : 0;
     int result = wal_read(replay->tool->io, &source, frame_take, replay, &replay->report);
     progress_clear(replay);
     if (result < 0)
         replay->error = result;
     if (replay->check && is_applying(replay))
-        invariants_check(replay);
+        engine_check_whole(replay);
 }
 
 void shard_replay_free(struct shard_replay *replay)
 {
     state_machine_free(&replay->machine);
+    invariants_free(&replay->invariants);
 }
 
 /* ---- What came of it ----------------------------------------------------------------------------------------------------------- */

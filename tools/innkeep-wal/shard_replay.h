@@ -5,6 +5,7 @@
 #define TOOLS_INNKEEP_WAL_SHARD_REPLAY_H
 
 #include "net/state_machine.h"
+#include "tools/innkeep-wal/invariants.h"
 #include "tools/innkeep-wal/tool.h"
 
 #include <stdio.h>
@@ -20,11 +21,13 @@ struct shard_replay {
     /* To be set before shard_replay_run; all others zero. */
     const struct tool *tool;
     uint32_t shard;
-    bool apply;                     /* false: only read */
-    bool check;                     /* engine_check now and then, and at the end */
-    uint64_t to_lsn;                /* nothing behind it is applied; NEVER_NS: everything is */
-    uint64_t to_ns;                 /* no frame of a later log time is applied; NEVER_NS: every one is */
-    shard_visit *visit;             /* or NULL */
+    bool apply;              /* false: only read */
+    bool check;              /* the promises of each record (invariants.h); engine_check now and then, and at the end */
+    bool check_every_frame;  /* with check: engine_check behind each frame */
+    bool check_every_record; /* with check: and behind each record */
+    uint64_t to_lsn;         /* nothing behind it is applied; NEVER_NS: everything is */
+    uint64_t to_ns;          /* no frame of a later log time is applied; NEVER_NS: every one is */
+    shard_visit *visit;      /* or NULL */
     shard_visit_frame *visit_frame; /* or NULL */
     void *visit_context;
 
@@ -34,10 +37,11 @@ struct shard_replay {
     bool stopped;             /* at to_lsn or to_ns or by a visitor, before the log's end */
     int error;                /* a negated errno: the disk could not be read, or there is too little memory */
     const char
-        *broken; /* the log reads well, but no server wrote this, or the engine is inconsistent; static storage */
+        *broken; /* the log reads well, but no server wrote this, or a promise was broken; the replay's own storage */
     uint64_t broken_lsn;
 
     /* Its own. */
+    struct invariants invariants;
     uint64_t next_check;
     uint64_t next_progress_ns;
 };

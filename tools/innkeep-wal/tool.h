@@ -27,6 +27,8 @@ struct tool {
     const char *path;
     bool json;
     bool with_outcomes;         /* dump: replay as it goes */
+    bool every_frame;           /* verify */
+    bool every_record;          /* verify */
     bool full_keys;             /* timeline: keys in all their digits */
     uint32_t shard;             /* dump: this one, or SHARD_ALL */
     struct selection selection; /* dump, timeline */

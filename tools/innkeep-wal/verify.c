@@ -68,9 +68,14 @@ static json_t *verdict_json(const struct shard_replay *replay)
 
 static enum tool_exit shard_verify(const struct tool *tool, uint32_t shard, json_t *shards)
 {
-    struct shard_replay replay = {
-        .tool = tool, .shard = shard, .apply = true, .check = true, .to_lsn = NEVER_NS, .to_ns = NEVER_NS
-    };
+    struct shard_replay replay = { .tool = tool,
+                                   .shard = shard,
+                                   .apply = true,
+                                   .check = true,
+                                   .check_every_frame = tool->every_frame,
+                                   .check_every_record = tool->every_record,
+                                   .to_lsn = NEVER_NS,
+                                   .to_ns = NEVER_NS };
     shard_replay_run(&replay);
     enum tool_exit verdict = shard_replay_exit(&replay);
     if (tool->json)
