@@ -68,11 +68,13 @@ static struct wal_source source_of(const struct shard *shard, const char *path)
 static int tail_discard(struct shard *shard, const struct wal_source *source, char *why, size_t why_size)
 {
     const struct wal_report *r = &shard->report;
+    char frames[96] = "no whole frame among them";
+    if (r->stop_last_index >= r->stop_index)
+        snprintf(frames, sizeof frames, "among them frames %" PRIu64 " to %" PRIu64, r->stop_index, r->stop_last_index);
     fprintf(stderr,
-            "innkeepd: shard %u: torn tail: %s at offset %" PRIu64 " of %s; frames %" PRIu64 " to %" PRIu64
-            " were never acknowledged; %" PRIu64 " bytes are saved beside the log and dropped\n",
-            shard->index, r->stop_reason, r->stop_offset, r->stop_path, r->stop_index, r->stop_last_index,
-            r->dropped_bytes);
+            "innkeepd: shard %u: torn tail: %s at offset %" PRIu64 " of %s; %" PRIu64
+            " bytes that nobody was told of, %s, are saved beside the log and dropped\n",
+            shard->index, r->stop_reason, r->stop_offset, r->stop_path, r->dropped_bytes, frames);
     int error = wal_discard_tail(shard->io, source, r);
     if (error != 0)
         snprintf(why, why_size, "shard %u: cannot save and drop the torn tail of %s: %s", shard->index,

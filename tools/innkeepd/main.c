@@ -359,6 +359,7 @@ static sigset_t signals_block(void)
     sigaddset(&stop, SIGTERM);
     pthread_sigmask(SIG_BLOCK, &stop, NULL);
     signal(SIGPIPE, SIG_IGN);
+    signal(SIGXFSZ, SIG_IGN); /* a write beyond ulimit -f is an error with a message, not the end without one */
     return stop;
 }
 
