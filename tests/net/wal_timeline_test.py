@@ -5,6 +5,7 @@
 
 INNKEEP_GOLDEN=write renews the expected texts in tests/net/timeline/ after a deliberate change.
 """
+import datetime
 import json
 import os
 import pathlib
@@ -206,7 +207,7 @@ class Conditions(OnARace):
             self.assertNotEqual(done.stderr, "")
 
     def test_are_explained_with_examples(self):
-        for command in ("info", "timeline", "dump", "replay", "verify"):
+        for command in ("info", "timeline", "dump", "replay", "verify", "diff", "what-if"):
             done = run(command, "--help")
             self.assertEqual(done.returncode, CLEAN)
             self.assertIn(f"innkeep-wal {command} ./data", done.stdout)
@@ -261,6 +262,74 @@ class Differences(OnARace):
         self.assertNotIn(1, {item["property"] for item in found})
         self.assertEqual(len({item["property"] for item in found}), 2)
         self.assertEqual({item["before"] for item in found}, {None})
+
+
+class OtherSupply(OnARace):
+    story = []
+
+    def gains(self, *deltas):
+        found = json.loads(self.good("what-if", self.data, "--json", *(f"--rooms={delta}" for delta in deltas)))
+        return {f"{item['property']}:{item['room_type']}": item for item in found["room_types"]}, found
+
+    def booked(self, more):
+        """Keys of type 7's reserves that find a room with so many more: a small model of what is refused for want of one."""
+        capacity = {}
+        booked = {}
+        for line in self.good("dump", self.data, "--json").splitlines():
+            record = json.loads(line)
+            status = record["outcome"]["status"]
+            if record["operation"] == "room_type_create" and record["room_type"] == 7:
+                first = datetime.date(2026, 11, 23)
+                capacity = {str(first + datetime.timedelta(day)): record["rooms"] + more for day in range(100)}
+            elif record["operation"] == "rooms_set":
+                for night in capacity:
+                    if record["first_night"] <= night <= record["last_night"]:
+                        capacity[night] += record["rooms"] - 1  # it was 1 before, and the difference is all that is set
+            elif record["operation"] == "reserve" and status in ("OK", "SOLD_OUT") and not record["outcome"]["replayed"]:
+                arrival = datetime.date.fromisoformat(record["arrival"])
+                nights = [str(arrival + datetime.timedelta(night)) for night in range(record["nights"])]
+                if record["lines"][0]["room_type"] == 7 and all(capacity[night] > 0 for night in nights):
+                    booked[record["key"]] = nights
+                    for night in nights:
+                        capacity[night] -= 1
+            elif record["operation"] == "cancel":
+                for night in booked.get(record["reservation"], []):
+                    capacity[night] += 1
+        return booked
+
+    def test_gains_what_a_model_of_it_gains(self):
+        before, after = self.booked(0), self.booked(1)
+        gained = set(after) - set(before)
+        gains, found = self.gains("1:7=+1")
+        self.assertEqual(gains["1:7"]["gained"], len(gained))
+        self.assertEqual(gains["1:7"]["gained_room_nights"], sum(len(after[key_]) for key_ in gained))
+        self.assertEqual(gains["1:7"]["lost"], 0)
+        self.assertGreater(len(gained), 5)
+        self.assertEqual(found["others"]["gained"], 0)
+
+    def test_with_fewer_rooms_loses(self):
+        gains, _ = self.gains("1:1=-2")
+        reserves = [json.loads(line) for line in self.good("dump", self.data, "--json", "--kind", "reserve").splitlines()]
+        ok = [r for r in reserves if r["lines"][0]["room_type"] == 1 and r["outcome"]["status"] == "OK" and not r["outcome"]["replayed"]]
+        self.assertEqual(gains["1:1"]["lost"], len(ok))
+        self.assertEqual(gains["1:1"]["lost_room_nights"], sum(r["nights"] for r in ok))
+
+    def test_counts_refused_demand_once_a_key(self):
+        gains, _ = self.gains("1:7=+1")
+        refused = {json.loads(line)["key"] for line in self.good("dump", self.data, "--json", "--refused", "--room-type", "7").splitlines()
+                   if "SOLD_OUT" in line}
+        self.assertEqual(gains["1:7"]["refused"], len(refused))
+
+    def test_says_what_it_does_not_know(self):
+        found = self.good("what-if", self.data, "--rooms", "1:7=+1")
+        self.assertIn("What this does not know", found)
+        self.assertIn("1:7", found)
+
+    def test_that_is_none_is_usage(self):
+        for rooms in ("", "1:7", "1:7=2", "1:7=+0", "0:7=+1", "1:0=+1", "1:7=+1x", "1:7=+32768", "7=+1", "1:7=++1"):
+            self.assertEqual(run("what-if", self.data, "--rooms", rooms).returncode, USAGE, rooms)
+        self.assertEqual(run("what-if", self.data).returncode, USAGE)
+        self.assertEqual(run("what-if", self.data, "--rooms", "1:7=+1", "--rooms", "1:7=+2").returncode, USAGE)
 
 
 class ManyShards(OnARace):

@@ -23,6 +23,7 @@ enum {
     REPLAY = 1u << 3,
     TIMELINE = 1u << 4,
     VERIFY = 1u << 5,
+    WHAT_IF = 1u << 6,
 };
 
 static const char general_documentation[] =
@@ -38,6 +39,7 @@ static const char general_documentation[] =
     "sum "
     "of theirs modulo 2^128.\n"
     "diff      says what differs between two directories, or between two moments of one, in a hotel's terms.\n"
+    "what-if   replays the log with more or fewer rooms, and says how much refused demand would have found one.\n"
     "\n"
     "Each has a --help of its own.\n"
     "\n"
@@ -148,6 +150,18 @@ static const char diff_documentation[] =
     "  innkeep-wal diff ./data --lsn 0:5000,1:4200 --lsn 0:6000,1:5100\n"
     "  innkeep-wal diff ./data --time 2026-11-23T07:21:17Z";
 
+static const char what_if_documentation[] =
+    "Replays the log with more or fewer rooms of some types, and says how much of the demand that was refused would "
+    "have found one."
+    "\v"
+    "Every ROOM_TYPE_CREATE and ROOMS_SET of a room type that is named counts as many rooms more (or, with a minus, "
+    "fewer); everything "
+    "else is as it was. What it cannot know is said with the result. Memory: twice the engine's.\n"
+    "\n"
+    "Examples:\n"
+    "  innkeep-wal what-if ./data --rooms 1:101=+2\n"
+    "  innkeep-wal what-if ./data --rooms 1:101=+2 --rooms 1:102=-1 --json";
+
 struct command {
     const char *name;
     unsigned bit;
@@ -162,9 +176,10 @@ static const struct command commands[] = {
     { "dump", DUMP, dump_command, dump_documentation },
     { "replay", REPLAY, replay_command, replay_documentation },
     { "diff", DIFF, diff_command, diff_documentation },
+    { "what-if", WHAT_IF, what_if_command, what_if_documentation },
 };
 
-#define COMMANDS_TEXT "info, verify, timeline, dump, replay, diff"
+#define COMMANDS_TEXT "info, verify, timeline, dump, replay, diff, what-if"
 
 /* ---- The options ---------------------------------------------------------------------------------------------------------------- */
 
@@ -188,6 +203,7 @@ enum {
     KEY_CALENDAR,
     KEY_EVERY_FRAME,
     KEY_EVERY_RECORD,
+    KEY_ROOMS,
     KEY_LSN,
     KEY_TIME,
 };
@@ -220,6 +236,8 @@ static const struct {
     { { "lsn", KEY_LSN, "SHARD:LSN,...", 0, "End a side's log behind this LSN; a bare LSN means shard 0 of one", 2 },
       DIFF },
     { { "time", KEY_TIME, "TIME", 0, "End a side's log behind this log time", 2 }, DIFF },
+    { { "rooms", KEY_ROOMS, "P:T=+N", 0, "So many rooms of property P's type T more, or fewer; may be repeated", 1 },
+      WHAT_IF },
     { { "shard", KEY_SHARD, "S", 0, "Only this shard", 2 }, DUMP },
     { { "every-frame", KEY_EVERY_FRAME, NULL, 0, "Check the whole of the engine's books behind each frame: slow", 3 },
       VERIFY },
@@ -287,6 +305,29 @@ static void point_argument(struct argp_state *state, struct tool_point *point, c
         point->lsn[shard] = lsn;
         more = *at == ',';
     }
+}
+
+/* "1:101=+2" */
+static void rooms_argument(struct argp_state *state, struct tool *tool, const char *text)
+{
+    struct tool_delta delta = { .property = 0 };
+    const char *at = text;
+    uint64_t type = 0;
+    uint64_t rooms = 0;
+    bool good = number_parse(at, &at, &delta.property) && *at == ':' && number_parse(at + 1, &at, &type) &&
+                *at == '=' && (at[1] == '+' || at[1] == '-');
+    bool more = good && at[1] == '+';
+    good = good && number_parse(at + 2, &at, &rooms) && *at == '\0';
+    if (!good || delta.property == 0 || type == 0 || type > UINT32_MAX || rooms == 0 || rooms > ROOMS_MAX)
+        argp_error(state, "--rooms: \"%s\" is not PROPERTY:TYPE=+ROOMS or -ROOMS, with 1 to %d rooms", text, ROOMS_MAX);
+    if (tool->deltas_count == WHAT_IF_DELTAS_MAX)
+        argp_error(state, "--rooms: at most %d at a time", WHAT_IF_DELTAS_MAX);
+    delta.room_type = (uint32_t)type;
+    delta.rooms = more ? (int32_t)rooms : -(int32_t)rooms;
+    for (size_t i = 0; i < tool->deltas_count; i++)
+        if (tool->deltas[i].property == delta.property && tool->deltas[i].room_type == delta.room_type)
+            argp_error(state, "--rooms: %" PRIu64 ":%u comes twice", delta.property, delta.room_type);
+    tool->deltas[tool->deltas_count++] = delta;
 }
 
 static void night_argument(struct argp_state *state, struct selection *selection, const char *text)
@@ -411,6 +452,8 @@ static void arguments_check(struct argp_state *state, const struct arguments *ar
         argp_error(state, "name a data directory");
     if (arguments->command->bit == DIFF && tool->other_path == NULL && tool->points_count + tool->times_count == 0)
         argp_error(state, "name a second directory, or a moment with --lsn or --time");
+    if (arguments->command->bit == WHAT_IF && tool->deltas_count == 0)
+        argp_error(state, "say what is to be different: --rooms P:T=+N");
     if (arguments->command->bit == TIMELINE && selection->property == 0)
         argp_error(state, "a timeline is of one property: --property P");
     if (!tool->with_outcomes && selection_needs_replay(selection))
@@ -435,6 +478,9 @@ static error_t option_parse(int key, char *text, struct argp_state *state)
         return 0;
     case KEY_NO_REPLAY:
         tool->with_outcomes = false;
+        return 0;
+    case KEY_ROOMS:
+        rooms_argument(state, tool, text);
         return 0;
     case KEY_EVERY_FRAME:
         tool->every_frame = true;

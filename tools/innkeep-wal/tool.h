@@ -23,6 +23,14 @@ struct tool_point {
     bool is_bare;                 /* lsn[0] was named without its shard */
 };
 
+/* what-if: rooms of a room type, more or fewer than the log says. */
+struct tool_delta {
+    uint64_t property;
+    uint32_t room_type;
+    int32_t rooms;
+};
+#define WHAT_IF_DELTAS_MAX 64
+
 struct tool {
     const char *path;
     bool json;
@@ -40,6 +48,8 @@ struct tool {
     uint32_t points_count;     /* diff: how many --lsn there are */
     uint32_t times_count;      /* diff: how many --time */
     const char *calendar_path; /* replay; NULL: none */
+    struct tool_delta deltas[WHAT_IF_DELTAS_MAX];
+    size_t deltas_count;
     struct io *io;
     struct wal_directory directory;
 };
@@ -67,5 +77,6 @@ MUST_USE tool_command info_command;
 MUST_USE tool_command replay_command;
 MUST_USE tool_command timeline_command;
 MUST_USE tool_command verify_command;
+MUST_USE tool_command what_if_command;
 
 #endif
