@@ -463,8 +463,7 @@ class RawConnection:
             except (ConnectionResetError, BrokenPipeError):
                 data = b""
             if not data:
-                check(not self.have, "the stream ends within a message")
-                raise ConnectionEnded(None)
+                raise ConnectionEnded(None)  # within a message, perhaps, if the server was killed
             self.have += data
 
     def farewell(self, timeout=None):
@@ -477,6 +476,7 @@ class RawConnection:
         try:
             self.receive(timeout)
         except ConnectionEnded:
+            check(not self.have, "half a message behind the last message")
             return results[0].status, correlation
         raise ProtocolError("more came behind the last message")
 
