@@ -1,9 +1,9 @@
-"""A client of Innkeep, written from net/PROTOCOL.md alone and shared with nothing in C, so that the tests judge the server by its
-document and not by its own idea of it.
+"""A client of Innkeep, written from net/PROTOCOL.md alone and shared with nothing in C, so that the tests judge the
+server by its document and not by its own idea of it.
 
-Items are built as bytes by the functions named after their operations; `Connection` sends them, blocking (`call`) or pipelined
-(`submit`, `collect`), and holds every message that comes back to the rules of the document: checksum, sizes, reserved bytes,
-and the order of the results of each shard. A broken rule raises ProtocolError.
+Items are built as bytes by the functions named after their operations; `Connection` sends them, blocking (`call`) or
+pipelined (`submit`, `collect`), and holds every message that comes back to the rules of the document: checksum, sizes,
+reserved bytes, and the order of the results of each shard. A broken rule raises ProtocolError.
 """
 import datetime
 import enum
@@ -202,8 +202,8 @@ def shard_of(number, shards):
 
 
 def item(kind, body, property, key=NO_KEY, flags=0, version=1, size=None):
-    return struct.pack("<HBBIQ16s", ITEM_HEADER_SIZE + len(body) if size is None else size, kind, version, flags, property,
-                       key) + body
+    return struct.pack("<HBBIQ16s", ITEM_HEADER_SIZE + len(body) if size is None else size, kind, version, flags,
+                       property, key) + body
 
 
 def mutation(kind, body, property, key, not_after, fence):
@@ -212,26 +212,31 @@ def mutation(kind, body, property, key, not_after, fence):
 
 
 def property_create(property, key, business_date, not_after=None, fence=(0, 0)):
-    return mutation(Op.PROPERTY_CREATE, struct.pack("<iI", business_date, 0), property, key, not_after or deadline(), fence)
+    return mutation(Op.PROPERTY_CREATE, struct.pack("<iI", business_date, 0), property, key, not_after or deadline(),
+                    fence)
 
 
 def room_type_create(property, key, room_type, rooms, not_after=None, fence=(0, 0)):
-    return mutation(Op.ROOM_TYPE_CREATE, struct.pack("<IHH", room_type, rooms, 0), property, key, not_after or deadline(), fence)
-
-
-def rooms_set(property, key, room_type, first_night, last_night, rooms, weekdays=ALL_DAYS, not_after=None, fence=(0, 0)):
-    return mutation(Op.ROOMS_SET, struct.pack("<IiiBBH", room_type, first_night, last_night, weekdays, 0, rooms), property, key,
+    return mutation(Op.ROOM_TYPE_CREATE, struct.pack("<IHH", room_type, rooms, 0), property, key,
                     not_after or deadline(), fence)
+
+
+def rooms_set(property, key, room_type, first_night, last_night, rooms, weekdays=ALL_DAYS, not_after=None,
+              fence=(0, 0)):
+    return mutation(Op.ROOMS_SET, struct.pack("<IiiBBH", room_type, first_night, last_night, weekdays, 0, rooms),
+                    property, key, not_after or deadline(), fence)
 
 
 def reserve(property, key, room_type, arrival, nights, rooms=1, hold=0, reference=0, not_after=None, fence=(0, 0),
             lines_count=1):
-    return mutation(Op.RESERVE, struct.pack("<QQiHHIHH", hold, reference, arrival, nights, lines_count, room_type, rooms, 0),
+    return mutation(Op.RESERVE, struct.pack("<QQiHHIHH", hold, reference, arrival, nights, lines_count, room_type,
+                                            rooms, 0),
                     property, key, not_after or deadline(), fence)
 
 
 def change(kind, property, key, reservation, expected_version=0, not_after=None, fence=(0, 0)):
-    return mutation(kind, struct.pack("<16sII", reservation, expected_version, 0), property, key, not_after or deadline(), fence)
+    return mutation(kind, struct.pack("<16sII", reservation, expected_version, 0), property, key,
+                    not_after or deadline(), fence)
 
 
 def confirm(*arguments, **named):
@@ -310,24 +315,26 @@ RESULT_HEADER = ("size status flags item shard reserved lsn original_lsn log_tim
 MUTATION_BODY = ("night room_type available version state limit operation reserved0 reserved1 hold_deadline_ns token",
                  "<iIiIBBBBIQQ")
 LEASE_BODY = ("token deadline_ns ttl_ns commit_p99_ns lease_flags state owner", "<QQQQII32s")
-LOOKUP_BODY = ("what state outcome_operation reserved0 outcome_status nights arrival version hold_deadline_ns external_reference "
-               "room_type rooms lines_count", "<BBBBHHiIQQIHH")
+LOOKUP_BODY = ("what state outcome_operation reserved0 outcome_status nights arrival version hold_deadline_ns "
+               "external_reference room_type rooms lines_count", "<BBBBHHiIQQIHH")
 CALENDAR_BODY = ("first_night nights types_count next_after_type business_date", "<iHHIi")
-STATUS_BODY = ("uptime_ns memory_bytes shards engine_level properties_max room_types_max horizon_nights reservations_max "
-               "outcomes_max leases_max deadline_ahead_max_ns keep_ended_ns properties room_types reservations_held "
-               "reservations_confirmed reservations_ended outcomes leases_live leases_ended shortest_ttl_ns commit_p50_ns "
-               "commit_p99_ns alarm alarm_factor frames records log_bytes frame_index segment_sequence connections "
-               "connections_max requests refused_overload state_hash uuid", "<QQ" "II" "6I2Q" "8I" "Q" "QQ" "II" "5Q" "II" "QQ" "16s16s")
-HELLO_BODY = ("version shards owner hash_rule message_size_max items_max requests_max horizon_nights deadline_ahead_max_ns uuid "
-              "server_time_ns", "<8IQ16sQ")
-BODIES = {**dict.fromkeys([Op.PROPERTY_CREATE, Op.ROOM_TYPE_CREATE, Op.ROOMS_SET, Op.RESERVE, Op.CONFIRM, Op.RELEASE, Op.CANCEL],
-                          MUTATION_BODY),
+STATUS_BODY = ("uptime_ns memory_bytes shards engine_level properties_max room_types_max horizon_nights "
+               "reservations_max outcomes_max leases_max deadline_ahead_max_ns keep_ended_ns properties room_types "
+               "reservations_held reservations_confirmed reservations_ended outcomes leases_live leases_ended shortest_ttl_ns "
+               "commit_p50_ns commit_p99_ns alarm alarm_factor frames records log_bytes frame_index segment_sequence "
+               "connections connections_max requests refused_overload state_hash uuid",
+               "<QQ" "II" "6I2Q" "8I" "Q" "QQ" "II" "5Q" "II" "QQ" "16s16s")
+HELLO_BODY = ("version shards owner hash_rule message_size_max items_max requests_max horizon_nights "
+              "deadline_ahead_max_ns uuid server_time_ns", "<8IQ16sQ")
+BODIES = {**dict.fromkeys([Op.PROPERTY_CREATE, Op.ROOM_TYPE_CREATE, Op.ROOMS_SET, Op.RESERVE, Op.CONFIRM, Op.RELEASE,
+                           Op.CANCEL], MUTATION_BODY),
           **dict.fromkeys([Op.LEASE_ACQUIRE, Op.LEASE_RENEW, Op.LEASE_RELEASE, Op.LEASE_SHOW], LEASE_BODY),
           Op.LOOKUP: LOOKUP_BODY, Op.CALENDAR: CALENDAR_BODY, Op.STATUS: STATUS_BODY, Op.HELLO: HELLO_BODY}
 
 
 class Result:
-    """One result; its fields are attributes of the document's names, `raw` its bytes, `body` those behind the header."""
+    """One result; its fields are attributes of the document's names, `raw` its bytes, `body` those behind the
+    header."""
 
     def __init__(self, operation, raw):
         self.operation_answered = operation
@@ -345,7 +352,8 @@ class Result:
         elif operation in BODIES:
             self._take(BODIES[operation], self.body)
         if operation in BODIES and BODIES[operation] is not CALENDAR_BODY and self.status < 64:
-            check(len(self.body) == struct.calcsize(BODIES[operation][1]), f"{Op(operation).name}: {len(raw)} bytes of result")
+            check(len(self.body) == struct.calcsize(BODIES[operation][1]),
+                  f"{Op(operation).name}: {len(raw)} bytes of result")
         for name in ("reserved0", "reserved1"):
             check(getattr(self, name, 0) == 0, f"{name} is not zero")
         if operation == Op.CALENDAR and self.status < 64:
@@ -365,7 +373,8 @@ class Result:
             room_type, reserved = struct.unpack_from("<II", self.body, at)
             check(reserved == 0, "a reserved field of calendar_type is not zero")
             check(room_type not in self.types, "a room type comes twice in one calendar")
-            self.types[room_type] = [struct.unpack_from("<hHHh", self.body, at + 8 + 8 * night) for night in range(self.nights)]
+            self.types[room_type] = [struct.unpack_from("<hHHh", self.body, at + 8 + 8 * night)
+                                     for night in range(self.nights)]
             at += 8 + 8 * self.nights
         check(at == len(self.body), "a calendar's types and nights do not fill its result")
 
@@ -380,7 +389,8 @@ class Result:
 
     def __repr__(self):
         names = (RESULT_HEADER[0] + " " + BODIES.get(self.operation_answered, ("", ""))[0]).split()
-        return "Result(" + ", ".join(f"{name}={getattr(self, name)!r}" for name in names if getattr(self, name, 0)) + ")"
+        return "Result(" + ", ".join(f"{name}={getattr(self, name)!r}" for name in names
+                                     if getattr(self, name, 0)) + ")"
 
 
 def check_message_header(data):
@@ -403,7 +413,8 @@ def split_results(operation, items_count, data):
     for _ in range(items_count):
         check(at + RESULT_HEADER_SIZE <= len(data), "a reply's results go beyond it")
         size, = struct.unpack_from("<I", data, at)
-        check(RESULT_HEADER_SIZE <= size <= RESULT_SIZE_MAX and size % 8 == 0 and at + size <= len(data), "a result's size is wrong")
+        check(RESULT_HEADER_SIZE <= size <= RESULT_SIZE_MAX and size % 8 == 0 and at + size <= len(data),
+              "a result's size is wrong")
         results.append(Result(operation, bytes(data[at:at + size])))
         at += size
     check(at == len(data), "results do not fill their reply")
@@ -467,8 +478,8 @@ class RawConnection:
             self.have += data
 
     def farewell(self, timeout=None):
-        """The last message of a connection that the server closes: its (status, correlation); held to the document's form,
-        and to the close that follows."""
+        """The last message of a connection that the server closes: its (status, correlation); held to the document's
+        form, and to the close that follows."""
         operation, correlation, results = self.receive(timeout)
         check(operation == Op.NONE, f"{Op(operation).name} instead of a last message")
         check(len(results) == 1 and len(results[0].raw) == RESULT_HEADER_SIZE, "a last message has one bare result")
@@ -484,8 +495,8 @@ class RawConnection:
 class Connection(RawConnection):
     """A connection after its HELLO.
 
-    Correlation ids count up, so (correlation, item) is the order in which items were sent; results of one shard have to come
-    in that order, and each received message is held to it."""
+    Correlation ids count up, so (correlation, item) is the order in which items were sent; results of one shard have to
+    come in that order, and each received message is held to it."""
 
     def __init__(self, address, shard=ANY_SHARD, timeout=30):
         super().__init__(address, timeout)

@@ -1,10 +1,12 @@
 """Starts, kills and watches real servers for the integration tests.
 
-Programs are looked for in INNKEEP_BIN (default build/dev/bin). Data goes into throw-away directories below INNKEEP_TEST_DIR, which
-has to lie on a file system with O_DIRECT (default: the system's temporary directory). A server that a test forgets is killed
-with the test's process. Reports of sanitizers and broken contracts on a server's stderr fail the test that started it.
+Programs are looked for in INNKEEP_BIN (default build/dev/bin). Data goes into throw-away directories below
+INNKEEP_TEST_DIR, which has to lie on a file system with O_DIRECT (default: the system's temporary directory). A server
+that a test forgets is killed with the test's process. Reports of sanitizers and broken contracts on a server's stderr
+fail the test that started it.
 
-Randomised tests draw from `seeded(name)`; all seeds follow from INNKEEP_SEED, which `main` prints with the command that reruns it.
+Randomised tests draw from `seeded(name)`; all seeds follow from INNKEEP_SEED, which `main` prints with the command that
+reruns it.
 """
 import ctypes
 import hashlib
@@ -77,7 +79,8 @@ class StartFailed(Exception):
 class Server:
     """One innkeepd and its data directory; start, kill, stop and start again on the same data.
 
-    `options` come behind the small defaults, so they win; `in_child` is called in the new process just before it becomes innkeepd."""
+    `options` come behind the small defaults, so they win; `in_child` is called in the new process just before it
+    becomes innkeepd."""
 
     def __init__(self, *options, shards=2, data=None, defaults=True, wrapper=(), in_child=None):
         self.folder = None
@@ -118,7 +121,8 @@ class Server:
 
     def start(self, *more_options, listen="127.0.0.1:0", timeout=60):
         """Starts and waits for the ready line; StartFailed if the process ends before it comes."""
-        command = [*self.wrapper, BIN / "innkeepd", "--data", self.data, "--listen", listen, *self.options, *more_options]
+        command = [*self.wrapper, BIN / "innkeepd", "--data", self.data, "--listen", listen, *self.options,
+                   *more_options]
         self.process = subprocess.Popen([str(part) for part in command], stdout=subprocess.PIPE, stderr=self.output,
                                         stdin=subprocess.DEVNULL, preexec_fn=self._before_exec)
         line = self._read_line(timeout)
@@ -168,7 +172,8 @@ class Server:
         self.process.send_signal(signal.SIGSTOP)
         tasks = pathlib.Path(f"/proc/{self.process.pid}/task")
         until = time.monotonic() + 30
-        while any(task.joinpath("stat").read_text().rpartition(")")[2].split()[0] not in "Tt" for task in tasks.iterdir()):
+        while any(task.joinpath("stat").read_text().rpartition(")")[2].split()[0] not in "Tt"
+                  for task in tasks.iterdir()):
             if time.monotonic() > until:
                 raise TimeoutError("innkeepd does not stop on SIGSTOP")
             time.sleep(0.001)
@@ -249,7 +254,8 @@ class Server:
 
 
 class Hotel:
-    """A property made on a server, with room types of so many rooms; its business date is today's day number by default."""
+    """A property made on a server, with room types of so many rooms; its business date is today's day number by
+    default."""
 
     def __init__(self, connection, property=1, rooms=(10,), business_date=None):
         self.property = property
@@ -301,7 +307,8 @@ class Case(unittest.TestCase):
 
 
 def main(module="__main__"):
-    """unittest.main, with the seed and the way to run it again. Exits 77 where every test was skipped, as ctest is told."""
+    """unittest.main, with the seed and the way to run it again. Exits 77 where every test was skipped, as ctest is
+    told."""
     name = pathlib.Path(sys.modules[module].__file__).name
     print(f"seed {SEED}; again: INNKEEP_BIN={BIN} INNKEEP_SEED={SEED} /usr/bin/python3 tests/integration/{name}",
           file=sys.stderr, flush=True)

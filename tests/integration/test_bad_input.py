@@ -28,11 +28,13 @@ def good_items():
     today = ink.today()
     until = ink.deadline(500)
     items = [ink.property_create(77, KEY, today, not_after=until), ink.room_type_create(1, KEY, 7, 1, not_after=until),
-             ink.rooms_set(1, KEY, 1, today, today, 5, not_after=until), ink.reserve(1, KEY, 1, today, 1, not_after=until),
+             ink.rooms_set(1, KEY, 1, today, today, 5, not_after=until),
+             ink.reserve(1, KEY, 1, today, 1, not_after=until),
              ink.confirm(1, KEY, NAME, not_after=until), ink.release(1, KEY, NAME, not_after=until),
-             ink.cancel(1, KEY, NAME, not_after=until), ink.lease_acquire(1, KEY, 1, SECOND), ink.lease_renew(1, 1, 1, SECOND),
-             ink.lease_release(1, 1, 1), ink.barrier(1), ink.lookup(1, KEY), ink.calendar(1, today, 1), ink.lease_show(1, 1),
-             ink.status(0)]
+             ink.cancel(1, KEY, NAME, not_after=until), ink.lease_acquire(1, KEY, 1, SECOND),
+             ink.lease_renew(1, 1, 1, SECOND),
+             ink.lease_release(1, 1, 1), ink.barrier(1), ink.lookup(1, KEY), ink.calendar(1, today, 1),
+             ink.lease_show(1, 1), ink.status(0)]
     return {Op(ink.kind_of(item)): item for item in items}
 
 
@@ -43,7 +45,8 @@ DATES = (-719163, 2932897, -2**31, 2**31 - 1)
 
 
 def bad_items():
-    """(what, item, the status it has to get): every status from 80 to 104 and every way to it that the document names."""
+    """(what, item, the status it has to get): every status from 80 to 104 and every way to it that the document
+    names."""
     good = good_items()
     for kind, item in good.items():
         yield f"{kind.name} one longer", patched(item + bytes(8), 0, "H", len(item) + 8), Status.BAD_ITEM_SIZE
@@ -211,7 +214,8 @@ class BadItems(BadInput):
             made = client.call(ink.property_create(number, ink.new_key(), date))
             self.assertIn(made.status, (Status.OK,))
             self.expect(client.call(ink.room_type_create(number, ink.new_key(), 2**32 - 1, 32767)), Status.OK)
-            self.expect(client.call(ink.calendar(number, date, 1)), Status.OK, first_night=date, nights=1, types_count=1)
+            self.expect(client.call(ink.calendar(number, date, 1)), Status.OK, first_night=date, nights=1,
+                        types_count=1)
         self.expect(client.call(ink.property_create(2**64 - 1, ink.new_key(), 0)), Status.OK)
         granted = self.expect(client.call(ink.lease_acquire(1, KEY, 2**64 - 1, ink.TTL_MAX, b"x" * 32)), Status.OK)
         self.expect(client.call(ink.lease_renew(1, 2**64 - 1, granted.token, 1)), Status.OK)
@@ -260,10 +264,12 @@ class BadMessages(BadInput):
 
     def test_more_items_than_a_message_may_have_close_the_connection(self):
         # 4,097 of the smallest items do not fit into the largest message either; the count alone has to do.
-        self.assertEqual(self.farewell_of(ink.message([ink.barrier(1)] * 4095, 6, items_count=4097)), (Status.BAD_MESSAGE, 6))
+        self.assertEqual(self.farewell_of(ink.message([ink.barrier(1)] * 4095, 6, items_count=4097)),
+                         (Status.BAD_MESSAGE, 6))
         self.assertEqual(self.farewell_of(ink.message([ink.barrier(1)] * 4096, 6)), (Status.BAD_MESSAGE_SIZE, 6))
         client = self.server.connect()
-        self.assertEqual({result.status for result in client.call_many([ink.lookup(1, KEY)] * 4095)}, {Status.NO_SUCH_KEY})
+        self.assertEqual({result.status for result in client.call_many([ink.lookup(1, KEY)] * 4095)},
+                         {Status.NO_SUCH_KEY})
         client.close()
         self.expect_nothing_left()
 
@@ -293,7 +299,8 @@ class BadMessages(BadInput):
         hello = ink.message([ink.hello()], 1)
         started = time.monotonic()
         silent = []
-        for sent in [hello + whole[:length] for length in (1, 31, 32, 60, len(whole) - 1)] + [b"", hello[:5], hello[:-1]]:
+        for sent in [hello + whole[:length] for length in (1, 31, 32, 60, len(whole) - 1)] + [b"", hello[:5],
+                                                                                              hello[:-1]]:
             connection = self.server.raw()
             connection.send_bytes(sent)
             silent.append((sent, connection))
@@ -361,7 +368,8 @@ class Garbage(BadInput):
         while sent < MUTANTS:
             with ink.RawConnection(self.server.address) as connection:
                 run = random.randrange(1, 5)
-                data = (hello if random.random() < 0.9 else b"") + b"".join(self.mutant(random, messages) for _ in range(run))
+                data = (hello if random.random() < 0.9 else b"") + b"".join(self.mutant(random, messages)
+                                                                            for _ in range(run))
                 sent += run
                 try:
                     connection.send_bytes(data)

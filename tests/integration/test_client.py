@@ -10,11 +10,13 @@ import innkeep_client as ink
 from innkeep_client import Op, Status
 from server import main
 
-HELLO_BODY = struct.pack(ink.HELLO_BODY[1], 1, 2, 0, 1, 131072, 4096, 4096, 1000, 600 * ink.SECOND, bytes(16), time.time_ns())
+HELLO_BODY = struct.pack(ink.HELLO_BODY[1], 1, 2, 0, 1, 131072, 4096, 4096, 1000, 600 * ink.SECOND, bytes(16),
+                         time.time_ns())
 
 
 def result(item=0, status=0, shard=0, lsn=1, body=b"", reserved=0, size=None):
-    return struct.pack("<IHHHHIQQQ", 40 + len(body) if size is None else size, status, 0, item, shard, reserved, lsn, 0, 1) + body
+    return struct.pack("<IHHHHIQQQ", 40 + len(body) if size is None else size, status, 0, item, shard, reserved, lsn, 0,
+                       1) + body
 
 
 def reply(results, correlation, operation=Op.BARRIER, flags=ink.FLAG_REPLY, **named):
@@ -75,10 +77,13 @@ class Judged(unittest.TestCase):
     def test_messages_that_break_the_rules_are_refused(self):
         good = reply([result(0), result(1), result(2)], 2)
         bad_checksum = bytes([good[0] ^ 1]) + good[1:]
-        for answer in (bad_checksum, reply([result(0)], 2, flags=0), reply([result(0)], 2, flags=3), reply([result(0)], 2, magic=1),
-                       reply([result(0)], 2, version=2), reply([result(0)], 2, items_count=2), reply([result(0)] * 2, 2, items_count=1),
-                       reply([result(0, reserved=1)], 2), reply([result(0, size=44)], 2), reply([result(0, size=32)], 2),
-                       reply([result(0, status=63)], 2), reply([result(0, body=bytes(8), status=Status.OVERLOADED, lsn=0)], 2),
+        for answer in (bad_checksum, reply([result(0)], 2, flags=0), reply([result(0)], 2, flags=3),
+                       reply([result(0)], 2, magic=1),
+                       reply([result(0)], 2, version=2), reply([result(0)], 2, items_count=2),
+                       reply([result(0)] * 2, 2, items_count=1),
+                       reply([result(0, reserved=1)], 2), reply([result(0, size=44)], 2),
+                       reply([result(0, size=32)], 2), reply([result(0, status=63)], 2),
+                       reply([result(0, body=bytes(8), status=Status.OVERLOADED, lsn=0)], 2),
                        reply([result(0, status=Status.ZERO_KEY, lsn=5)], 2), reply([result(0)], 2, size=131080)):
             self.assertRaises(ink.ProtocolError, self.ask, answer)
 

@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""`innkeep`, as scripts use it: exit codes, the fields of --json, and the key that is printed before anything is sent."""
+"""`innkeep`, as scripts use it: exit codes, the fields of --json, and the key that is printed before anything is
+sent."""
 import datetime
 import json
 import os
@@ -16,14 +17,19 @@ from server import BIN, TROUBLE, Case, main, tool
 
 DONE, REFUSED, USAGE, UNKNOWN = 0, 1, 2, 3
 EVERY_REPLY = {"status", "shard", "lsn", "original_lsn", "replayed", "log_time", "key"}
-MUTATION_FIELDS = {"night", "room_type", "available", "version", "state", "limit", "operation", "hold_deadline_ns", "token"}
+MUTATION_FIELDS = {"night", "room_type", "available", "version", "state", "limit", "operation", "hold_deadline_ns",
+                   "token"}
 LEASE_FIELDS = {"token", "deadline_ns", "ttl_ns", "commit_p99_ns", "state", "owner"}
-LOOKUP_FIELDS = {"what", "state", "outcome_operation", "outcome_status", "nights", "arrival", "version", "hold_deadline_ns",
-                 "external_reference", "room_type", "rooms", "lines_count"}
-STATUS_FIELDS = {"uptime_ns", "memory_bytes", "shards", "engine_level", "limits", "properties", "room_types", "reservations_held",
-                 "reservations_confirmed", "reservations_ended", "outcomes", "leases_live", "leases_ended", "shortest_ttl_ns",
-                 "commit_p50_ns", "commit_p99_ns", "alarm", "alarm_factor", "frames", "records", "log_bytes", "frame_index",
-                 "segment_sequence", "connections", "connections_max", "requests", "refused_overload", "state_hash", "uuid"}
+LOOKUP_FIELDS = {"what", "state", "outcome_operation", "outcome_status", "nights", "arrival", "version",
+                 "hold_deadline_ns", "external_reference", "room_type", "rooms", "lines_count"}
+STATUS_FIELDS = {"uptime_ns", "memory_bytes", "shards", "engine_level", "limits", "properties", "room_types",
+                 "reservations_held",
+                 "reservations_confirmed", "reservations_ended", "outcomes", "leases_live", "leases_ended",
+                 "shortest_ttl_ns",
+                 "commit_p50_ns", "commit_p99_ns", "alarm", "alarm_factor", "frames", "records", "log_bytes",
+                 "frame_index",
+                 "segment_sequence", "connections", "connections_max", "requests", "refused_overload", "state_hash",
+                 "uuid"}
 ARRIVAL = "2026-12-24"
 
 
@@ -62,8 +68,10 @@ class EveryCommand(Shell):
         self.assertEqual((made["status"], made["replayed"], made["original_lsn"], made["shard"]), ("OK", False, 0, 0))
         self.assertEqual(self.run_json("property", "create", 1, code=REFUSED)["status"], "ALREADY_EXISTS")
         self.assertGreater(self.run_json("room-type", "create", 1, 3, "--rooms", 5)["lsn"], made["lsn"])
-        self.assertEqual(self.run_json("room-type", "create", 1, 3, "--rooms", 5, code=REFUSED)["status"], "ALREADY_EXISTS")
-        self.assertEqual(self.run_json("room-type", "create", 2, 3, "--rooms", 5, code=REFUSED)["status"], "NO_SUCH_PROPERTY")
+        self.assertEqual(self.run_json("room-type", "create", 1, 3, "--rooms", 5, code=REFUSED)["status"],
+                         "ALREADY_EXISTS")
+        self.assertEqual(self.run_json("room-type", "create", 2, 3, "--rooms", 5, code=REFUSED)["status"],
+                         "NO_SUCH_PROPERTY")
 
     def test_a_property_begins_today_unless_told_otherwise(self):
         days = {datetime.date.today().isoformat()}
@@ -74,8 +82,8 @@ class EveryCommand(Shell):
 
     def test_rooms_are_set_by_range_and_weekday(self):
         self.make_hotel()
-        done = self.run_json("rooms", "set", 1, 3, "--from", "2026-12-21", "--to", "2026-12-27", "--weekdays", "fri,sat",
-                             "--rooms", 18)
+        done = self.run_json("rooms", "set", 1, 3, "--from", "2026-12-21", "--to", "2026-12-27", "--weekdays",
+                             "fri,sat", "--rooms", 18)
         self.assertEqual((done["status"], done["room_type"]), ("OK", 3))
         self.run_json("rooms", "set", 1, 3, "--from", "2026-12-22", "--to", "2026-12-22", "--rooms", 7)
         found = self.run_json("calendar", 1, 3, "--from", "2026-12-21", "--nights", 7)
@@ -95,10 +103,11 @@ class EveryCommand(Shell):
         self.assertEqual(self.run_json("release", 1, key, code=REFUSED)["status"], "STATE_CONFLICT")
         found = self.run_json("lookup", 1, key)
         self.assertLessEqual(LOOKUP_FIELDS, found.keys())
-        self.assertEqual((found["what"], found["state"], found["version"], found["nights"], found["arrival"], found["rooms"],
-                          found["external_reference"], found["original_lsn"]),
+        self.assertEqual((found["what"], found["state"], found["version"], found["nights"], found["arrival"],
+                          found["rooms"], found["external_reference"], found["original_lsn"]),
                          ("reservation", "confirmed", 2, 2, ARRIVAL, 1, 12345, held["lsn"]))
-        self.assertEqual(self.run_json("cancel", 1, key, "--expected-version", 1, code=REFUSED)["status"], "VERSION_CONFLICT")
+        self.assertEqual(self.run_json("cancel", 1, key, "--expected-version", 1, code=REFUSED)["status"],
+                         "VERSION_CONFLICT")
         self.assertEqual(self.run_json("cancel", 1, key)["state"], "cancelled")
         other = self.reserve("--hold", "1h")["key"]
         self.assertEqual(self.run_json("release", 1, other)["state"], "released")
@@ -111,7 +120,8 @@ class EveryCommand(Shell):
         self.assertEqual((refused["status"], refused["night"], refused["room_type"], refused["available"]),
                          ("SOLD_OUT", ARRIVAL, 3, 1))
         self.assertRegex(refused["limit"], "type")
-        self.assertRegex(self.run_text("reserve", 1, 3, "--arrival", ARRIVAL, "--nights", 1, "--rooms", 2, code=REFUSED),
+        self.assertRegex(self.run_text("reserve", 1, 3, "--arrival", ARRIVAL, "--nights", 1, "--rooms", 2,
+                                       code=REFUSED),
                          f"SOLD_OUT.*{ARRIVAL}.*1 of 2")
 
     def test_the_same_key_again_books_nothing_twice(self):
@@ -139,8 +149,10 @@ class EveryCommand(Shell):
         taken = self.run_json("lease", "acquire", 1, 77, "--owner", "alice", "--ttl", "60s", "--session", session)
         self.assertLessEqual(LEASE_FIELDS, taken.keys())
         token = taken["token"]
-        self.assertEqual((token, taken["owner"], taken["state"], taken["ttl_ns"]), (taken["lsn"], "alice", "live", 60 * ink.SECOND))
-        self.assertEqual(self.run_json("lease", "acquire", 1, 77, "--owner", "bob", "--ttl", "5s", code=REFUSED)["status"], "LEASE_HELD")
+        self.assertEqual((token, taken["owner"], taken["state"], taken["ttl_ns"]),
+                         (taken["lsn"], "alice", "live", 60 * ink.SECOND))
+        self.assertEqual(self.run_json("lease", "acquire", 1, 77, "--owner", "bob", "--ttl", "5s",
+                                       code=REFUSED)["status"], "LEASE_HELD")
         same = self.run_json("lease", "acquire", 1, 77, "--owner", "alice", "--ttl", "60s", "--session", session)
         self.assertEqual(same["token"], token)
         self.assertEqual(self.reserve("--fence", f"77:{token}")["status"], "OK")
@@ -164,7 +176,8 @@ class EveryCommand(Shell):
         shards = {each["shard"]: each for each in map(json.loads, done.stdout.splitlines())}
         for shard in (0, 1):
             self.assertLessEqual(STATUS_FIELDS | EVERY_REPLY, shards[shard].keys())
-        self.assertEqual((shards[0]["properties"], shards[0]["reservations_confirmed"], shards[1]["properties"]), (1, 1, 0))
+        self.assertEqual((shards[0]["properties"], shards[0]["reservations_confirmed"], shards[1]["properties"]),
+                         (1, 1, 0))
         total = sum(int(shards[shard]["state_hash"], 16) for shard in (0, 1)) % 2**128
         self.assertEqual(total, self.server.state_hash())
         self.assertEqual(int(shards[None]["state_hash"], 16), total)
@@ -174,13 +187,15 @@ class EveryCommand(Shell):
         self.assertNotIn(f"{total:032x}", text)
 
     def test_commands_speak_to_people_without_json(self):
-        for arguments in (["property", "create", 1], ["room-type", "create", 1, 3, "--rooms", 2], ["calendar", 1, "--from",
-                          datetime.date.today(), "--nights", 3], ["barrier", 1], ["lease", "acquire", 1, 5, "--owner", "a", "--ttl", "1m"]):
+        for arguments in (["property", "create", 1], ["room-type", "create", 1, 3, "--rooms", 2],
+                          ["calendar", 1, "--from", datetime.date.today(), "--nights", 3], ["barrier", 1],
+                          ["lease", "acquire", 1, 5, "--owner", "a", "--ttl", "1m"]):
             self.assertTrue(self.run_text(*arguments).strip())
 
 
     def test_every_command_explains_itself(self):
-        for command in ("property create", "room-type create", "rooms set", "reserve", "confirm", "release", "cancel", "lookup", "barrier",
+        for command in ("property create", "room-type create", "rooms set", "reserve", "confirm", "release", "cancel",
+                        "lookup", "barrier",
                         "calendar", "lease acquire", "lease renew", "lease release", "lease show", "status"):
             self.assertRegex(self.run_text(*command.split(), "--help"), f"Usage: innkeep {command}")
         self.assertRegex(self.run_text("--help"), "Usage: innkeep")
@@ -193,8 +208,10 @@ class ExitCodes(Shell):
         for arguments in ([], ["bogus"], ["property"], ["property", "create"], ["property", "create", "x"],
                           ["property", "create", 1, "--business-date", "yesterday"], ["room-type", "create", 1, 3],
                           ["room-type", "create", 1, 3, "--rooms", -1], ["rooms", "set", 1, 3, "--rooms", 5],
-                          ["rooms", "set", 1, 3, "--from", ARRIVAL, "--to", ARRIVAL, "--rooms", 5, "--weekdays", "fri,noday"],
-                          ["reserve", 1], ["reserve", 1, 3], ["reserve", 1, 3, "--arrival", "2026-13-01", "--nights", 1],
+                          ["rooms", "set", 1, 3, "--from", ARRIVAL, "--to", ARRIVAL, "--rooms", 5, "--weekdays",
+                           "fri,noday"],
+                          ["reserve", 1], ["reserve", 1, 3],
+                          ["reserve", 1, 3, "--arrival", "2026-13-01", "--nights", 1],
                           ["reserve", 1, 3, "--arrival", ARRIVAL, "--nights", "two"],
                           ["reserve", 1, 3, "--arrival", ARRIVAL, "--nights", 1, "--hold", "soon"],
                           ["reserve", 1, 3, "--arrival", ARRIVAL, "--nights", 1, "--key", "nonsense"],
@@ -225,7 +242,8 @@ class ExitCodes(Shell):
 
 
 class FakeServer(Case):
-    """Against a server of our own, which can look at the client in the very moment when its command comes, and lose replies."""
+    """Against a server of our own, which can look at the client in the very moment when its command comes, and lose
+    replies."""
 
     def answer(self, connection, operation, body):
         """A reply with one OK result."""
@@ -261,8 +279,8 @@ class FakeServer(Case):
 
     def start_reserve(self, listener, *options):
         listener.settimeout(20)
-        process = subprocess.Popen([BIN / "innkeep", "--server", "127.0.0.1:%d" % listener.getsockname()[1], "reserve", "1", "3",
-                                    "--arrival", ARRIVAL, "--nights", "2", "--timeout", "20s", *options],
+        process = subprocess.Popen([BIN / "innkeep", "--server", "127.0.0.1:%d" % listener.getsockname()[1], "reserve",
+                                    "1", "3", "--arrival", ARRIVAL, "--nights", "2", "--timeout", "20s", *options],
                                    stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
         self.addCleanup(process.stdout.close)
         self.addCleanup(process.wait)

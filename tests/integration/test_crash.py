@@ -1,12 +1,15 @@
 #!/usr/bin/env python3
-"""SIGKILL at random moments under load: all that was acknowledged is there afterwards, with the same LSN and the same outcome.
+"""SIGKILL at random moments under load: all that was acknowledged is there afterwards, with the same LSN and the same
+outcome.
 
-    test_crash.py [--kills N]        (default 12; INNKEEP_SEED repeats a run's commands and pauses, not the kernel's timing)
+    test_crash.py [--kills N]        (default 12)
 
-Several pipelined connections reserve, hold, confirm, release and cancel in two small, nearly full hotels, some of it under leases.
-After each kill and restart every command without an answer is sent again, and what the server says is held against what it had
-said: LSNs, outcomes byte for byte, states of reservations, calendars recomputed from the reservations, leases. At the end the log
-on disk is held against all of it, too.
+INNKEEP_SEED repeats a run's commands and pauses, not the kernel's timing.
+
+Several pipelined connections reserve, hold, confirm, release and cancel in two small, nearly full hotels, some of it
+under leases. After each kill and restart every command without an answer is sent again, and what the server says is
+held against what it had said: LSNs, outcomes byte for byte, states of reservations, calendars recomputed from the
+reservations, leases. At the end the log on disk is held against all of it, too.
 """
 import collections
 import sys
@@ -30,6 +33,12 @@ SHORT = SECOND // 50
 CHANGES = {Op.CONFIRM: ink.confirm, Op.RELEASE: ink.release, Op.CANCEL: ink.cancel}
 STATE_AFTER = {Op.CONFIRM: State.CONFIRMED, Op.RELEASE: State.RELEASED, Op.CANCEL: State.CANCELLED}
 MUTATIONS = {Op.RESERVE, *CHANGES}
+
+
+def state_after_reserve(command):
+    if command.hold == SHORT:
+        return State.EXPIRED
+    return State.HELD if command.hold else State.CONFIRMED
 
 
 class Command:
@@ -78,8 +87,9 @@ class Worker:
         hold = self.random.choice((0, LONG, LONG, SHORT))
         nights = self.random.randrange(1, 4)
         self.recent.append((hotel, name))
-        return Command(hotel.reserve(name, self.random.randrange(1, 3), self.random.randrange(NIGHTS - nights + 1), nights,
-                                     rooms=self.random.choice((1, 1, 2)), hold=hold, reference=self.random.getrandbits(60),
+        return Command(hotel.reserve(name, self.random.randrange(1, 3), self.random.randrange(NIGHTS - nights + 1),
+                                     nights, rooms=self.random.choice((1, 1, 2)), hold=hold,
+                                     reference=self.random.getrandbits(60),
                                      not_after=ink.deadline(DEADLINE_S), fence=self._fence(hotel)), hotel, name, hold)
 
     def _change(self):
@@ -140,16 +150,19 @@ class Worker:
         elif command.kind == Op.RESERVE and command.result.status == Status.OK:
             self.live.append(reservation)
         elif command.kind in CHANGES and reservation in self.live and (
-                command.result.status == Status.HOLD_EXPIRED or getattr(command.result, "state", 0) in (State.RELEASED, State.CANCELLED)):
+                command.result.status == Status.HOLD_EXPIRED
+                or getattr(command.result, "state", 0) in (State.RELEASED, State.CANCELLED)):
             self.live.remove(reservation)
 
 
 class Crash(Case):
     def setUp(self):
         self.random = seeded(self.id())
-        # A long campaign must not meet a full table: what is full answers NOT_KEPT and LIMIT_REACHED, as other tests show.
+        # A long campaign must not meet a full table: what is full answers NOT_KEPT and LIMIT_REACHED, as other tests
+        # show.
         scale = 1 if KILLS <= 20 else 10
-        self.server = self.serve("--reservations", 100000 * scale, "--outcomes", 100000 * scale, "--memory", f"{160 * scale}M", shards=2)
+        self.server = self.serve("--reservations", 100000 * scale, "--outcomes", 100000 * scale, "--memory",
+                                 f"{160 * scale}M", shards=2)
         client = self.server.connect()
         self.hotels = [Hotel(client, number, ROOMS) for number in (1, 2)]
         self.workers = [Worker(number, self.hotels, seeded(f"{self.id()} {number}")) for number in range(WORKERS)]
@@ -159,7 +172,8 @@ class Crash(Case):
 
     def note(self, command):
         result = command.result
-        self.assertNotIn(result.status, (Status.TOO_LATE, Status.LIMIT_REACHED, Status.KEY_REUSED, Status.OVERLOADED), result)
+        self.assertNotIn(result.status, (Status.TOO_LATE, Status.LIMIT_REACHED, Status.KEY_REUSED, Status.OVERLOADED),
+                         result)
         self.assertFalse(result.flags & ink.RESULT_NOT_KEPT)
         if result.status < 64:
             place = result.shard, result.lsn
@@ -191,7 +205,8 @@ class Crash(Case):
 
     def send_again(self, client):
         """Every mutation without an answer, in its order; then each has one."""
-        unresolved = [command for worker in self.workers for _, command in worker.under_way if command.kind in MUTATIONS]
+        unresolved = [command for worker in self.workers for _, command in worker.under_way
+                      if command.kind in MUTATIONS]
         replayed = 0
         for command, result in zip(unresolved, client.call_many([command.item for command in unresolved])):
             command.take(result)
@@ -211,7 +226,8 @@ class Crash(Case):
         chosen = kept[-300:] + self.random.sample(kept, min(len(kept), 200))
         for command, again in zip(chosen, client.call_many([command.item for command in chosen])):
             self.assertTrue(again.replayed, f"{command.kind.name} {command.result} became {again}")
-            self.assertEqual((again.answer, again.original_lsn), (command.result.answer, command.lsn), command.kind.name)
+            self.assertEqual((again.answer, again.original_lsn), (command.result.answer, command.lsn),
+                             command.kind.name)
 
     def expected_reservations(self):
         """Each reservation that was made, by its key, and the state that the acknowledged commands leave it in."""
@@ -220,7 +236,7 @@ class Crash(Case):
                               key=lambda command: (command.result.shard, command.lsn)):
             name = command.hotel.property, command.reservation
             if command.kind == Op.RESERVE:
-                made[name] = [command, State.EXPIRED if command.hold == SHORT else State.HELD if command.hold else State.CONFIRMED, 1]
+                made[name] = [command, state_after_reserve(command), 1]
             else:
                 made[name][1] = STATE_AFTER[command.kind]
                 made[name][2] += 1
@@ -232,7 +248,8 @@ class Crash(Case):
         sold, held = collections.Counter(), collections.Counter()
         looked_up = client.call_many([ink.lookup(*name) for name in made])
         for (name, (command, state, version)), found in zip(made.items(), looked_up):
-            self.expect(found, Status.OK, what=ink.WHAT_RESERVATION, original_lsn=command.lsn, state=state, version=version)
+            self.expect(found, Status.OK, what=ink.WHAT_RESERVATION, original_lsn=command.lsn, state=state,
+                        version=version)
             for night in range(found.arrival, found.arrival + found.nights):
                 cell = name[0], found.room_type, night
                 sold[cell] += found.rooms * (state == State.CONFIRMED)
@@ -242,7 +259,8 @@ class Crash(Case):
             for room_type, nights in page.types.items():
                 for offset, (sellable, cell_sold, cell_held, available) in enumerate(nights):
                     cell = hotel.property, room_type, hotel.business_date + offset
-                    self.assertEqual((sellable, cell_sold, cell_held), (ROOMS[room_type - 1], sold[cell], held[cell]), cell)
+                    self.assertEqual((sellable, cell_sold, cell_held), (ROOMS[room_type - 1], sold[cell], held[cell]),
+                                     cell)
                     self.assertEqual(available, sellable - cell_sold - cell_held)
                     self.assertGreaterEqual(available, 0, "sold twice")
         return len(made)
@@ -257,7 +275,8 @@ class Crash(Case):
             shown = self.expect(client.call(ink.lease_show(property, resource)), Status.OK)
             self.assertGreaterEqual(shown.token, token)
             if shown.token > token:
-                self.assertNotIn((shown.shard, shown.token), self.owner_of_lsn, "a token that somebody else's command has as LSN")
+                self.assertNotIn((shown.shard, shown.token), self.owner_of_lsn,
+                                 "a token that somebody else's command has as LSN")
 
     def let_short_ones_expire(self, client):
         time.sleep(0.1)
@@ -277,13 +296,14 @@ class Crash(Case):
             reservations = self.expect_reservations_and_calendars(client)
             self.expect_leases(client)
             client.close()
-            print(f"kill {kill + 1}: {len(self.answered)} answered, {reservations} reservations, {unresolved} without an answer, "
-                  f"{replayed} of these had taken effect", flush=True)
+            print(f"kill {kill + 1}: {len(self.answered)} answered, {reservations} reservations, "
+                  f"{unresolved} without an answer, {replayed} of these had taken effect", flush=True)
         self.assertGreater(len(self.answered), 20 * KILLS)
         self.expect_the_log_to_agree()
 
     def expect_the_log_to_agree(self):
-        """Verify is clean, replay has the server's state hash, and each acknowledged command is in the log at its LSN."""
+        """Verify is clean, replay has the server's state hash, and each acknowledged command is in the log at its
+        LSN."""
         with ink.Connection(self.server.address) as client:
             self.let_short_ones_expire(client)
         state_hash = self.server.state_hash()

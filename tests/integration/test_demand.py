@@ -19,8 +19,8 @@ DATA = SOURCE.parent / "shared" / "data"
 HOTELS = ("City Hotel", "Resort Hotel")
 LETTERS = "ABCDEFGHL"
 COLUMNS = ["hotel", "is_canceled", "lead_time", "arrival_date_year", "arrival_date_month", "arrival_date_week_number",
-           "arrival_date_day_of_month", "stays_in_weekend_nights", "stays_in_week_nights", "country", "reserved_room_type",
-           "assigned_room_type", "reservation_status", "reservation_status_date"]
+           "arrival_date_day_of_month", "stays_in_weekend_nights", "stays_in_week_nights", "country",
+           "reserved_room_type", "assigned_room_type", "reservation_status", "reservation_status_date"]
 EXPECTED = dict(requests=118675, accepted=118421, sold_out=254, cancelled=42866, skipped=715)
 EXPECTED_ROWS = 9114
 ROWS = 1500
@@ -35,15 +35,16 @@ class Demand(Case):
         """What innkeep-bench says and writes: its counts and the calendar's text."""
         server = self.serve("--memory", "256M", *options)
         calendar = self.folder / "calendar.csv"
-        done = tool("innkeep-bench", "demand", "--server", server.listen(), "--csv", bookings, "--capacity", capacity, "--calendar",
-                    calendar, "--json", timeout=280)
+        done = tool("innkeep-bench", "demand", "--server", server.listen(), "--csv", bookings, "--capacity", capacity,
+                    "--calendar", calendar, "--json", timeout=280)
         self.assertNotRegex(done.stderr, TROUBLE)
         self.assertEqual(done.returncode, 0, done.stderr)
         return json.loads(done.stdout.splitlines()[-1]), calendar.read_text(encoding="utf-8"), server
 
     def judge(self, bookings, capacity):
         """Replays it on both sides; returns the model's counts and calendar, which the server's have to equal."""
-        counts, calendar = demand_model.replay(demand_model.read_bookings(bookings), demand_model.read_capacity(capacity))
+        counts, calendar = demand_model.replay(demand_model.read_bookings(bookings),
+                                               demand_model.read_capacity(capacity))
         expected = self.folder / "expected.csv"
         demand_model.write_calendar(expected, calendar)
         said, written, server = self.replay(bookings, capacity)
@@ -72,9 +73,10 @@ class MadeUp(Demand):
         # Some fall before the day of the request, many on it, some behind the arrival.
         ended = requested + datetime.timedelta(days=random.choice((-3, 0, 0, 1, random.randrange(lead + 5))))
         kind = random.choice(LETTERS[:4] if random.random() < 0.8 else LETTERS)
-        return [random.choice(HOTELS), int(status == "Canceled"), lead, arrival.year, demand_model.MONTHS[arrival.month - 1],
-                arrival.isocalendar()[1], arrival.day, random.randrange(3), random.choice((0, 1, 2, 5)), "PRT", kind, kind, status,
-                f"{ended.month}/{ended.day}/{ended.year}"]
+        return [random.choice(HOTELS), int(status == "Canceled"), lead, arrival.year,
+                demand_model.MONTHS[arrival.month - 1],
+                arrival.isocalendar()[1], arrival.day, random.randrange(3), random.choice((0, 1, 2, 5)), "PRT", kind,
+                kind, status, f"{ended.month}/{ended.day}/{ended.year}"]
 
     def write_bookings(self, random, name):
         path = self.folder / name
@@ -112,7 +114,8 @@ class Shipped(Demand):
             self.skipTest(f"{DATA} has no hotel_bookings.csv.gz here")
 
     def test_the_real_demand_has_the_known_counts(self):
-        said, calendar, server = self.replay(DATA / "hotel_bookings.csv.gz", DATA / "capacity-peak.csv", "--segment-size", "16M")
+        said, calendar, server = self.replay(DATA / "hotel_bookings.csv.gz", DATA / "capacity-peak.csv",
+                                             "--segment-size", "16M")
         self.assertEqual({name: said[name] for name in EXPECTED}, EXPECTED)
         self.assertEqual(len(calendar.splitlines()) - 1, EXPECTED_ROWS)
         self.check_log(server, self.folder / "calendar.csv")

@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 """The failure Innkeep exists because of, played against the real server: a lease that runs out under its holder.
 
-A has a lease and writes late; B may have come after. The numbers are those of RELIABILITY's founding story with shorter leases.
+A has a lease and writes late; B may have come after. The numbers are those of RELIABILITY's founding story with shorter
+leases.
 """
 import resource
 import time
@@ -95,7 +96,8 @@ class Story(Case):
         for write_first in (True, False):
             token = self.acquire(self.a, 1)
             self.server.pause()
-            items = [self.hotel.reserve(fence=(RESOURCE, token)), ink.lease_acquire(1, ink.new_key(), RESOURCE, 60 * SECOND)]
+            items = [self.hotel.reserve(fence=(RESOURCE, token)),
+                     ink.lease_acquire(1, ink.new_key(), RESOURCE, 60 * SECOND)]
             places = self.a.submit(items if write_first else items[::-1])
             self.stall(1.3)
             results = self.a.collect(places)

@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""Keys and deadlines: a mutation takes effect at most once, and past its deadline definitely not, across retries and crashes."""
+"""Keys and deadlines: a mutation takes effect at most once, and past its deadline definitely not, across retries and
+crashes."""
 import time
 
 import innkeep_client as ink
@@ -67,7 +68,8 @@ class Retries(Case):
     def test_every_mutation_sent_again_is_answered_byte_for_byte_before_and_after_a_crash(self):
         for hotel in self.hotels:
             self.do_every_mutation(hotel)
-        before = [self.client.call(ink.calendar(hotel.property, hotel.business_date, 10)).types for hotel in self.hotels]
+        before = [self.client.call(ink.calendar(hotel.property, hotel.business_date, 10)).types
+                  for hotel in self.hotels]
         self.expect_replays(self.client)
         self.expect_replays(self.server.connect(shard=1))
         self.server.restart()
@@ -87,7 +89,8 @@ class Retries(Case):
         self.assertFalse(first.replayed)
         for other in others:
             self.assertEqual((other.answer, other.replayed, other.original_lsn), (first.answer, True, first.lsn))
-        self.assertEqual(self.client.call(ink.calendar(1, self.hotels[0].business_date, 1, 1)).types[1][0], (5, 1, 0, 4))
+        self.assertEqual(self.client.call(ink.calendar(1, self.hotels[0].business_date, 1, 1)).types[1][0],
+                         (5, 1, 0, 4))
 
     def test_the_same_key_raced_from_many_connections_books_once(self):
         random = seeded(self.id())
@@ -98,14 +101,16 @@ class Retries(Case):
             results = [client.collect(place)[0] for client, place in places]
             self.assertEqual(sorted(result.replayed for result in results), [False] + [True] * 29)
             first, = (result for result in results if not result.replayed)
-            self.assertEqual({(result.answer, result.original_lsn or result.lsn) for result in results}, {(first.answer, first.lsn)})
+            self.assertEqual({(result.answer, result.original_lsn or result.lsn) for result in results},
+                             {(first.answer, first.lsn)})
 
     def test_a_key_with_other_content_is_reused(self):
         hotel = self.hotels[0]
         name, change = ink.new_key(), ink.new_key()
         made = self.expect(self.client.call(hotel.reserve(name, hold=600 * SECOND, reference=1)), Status.OK)
         done = self.expect(self.client.call(ink.confirm(1, change, name)), Status.OK)
-        others = [(hotel.reserve(name, hold=600 * SECOND, reference=2), Op.RESERVE, made), (hotel.reserve(name), Op.RESERVE, made),
+        others = [(hotel.reserve(name, hold=600 * SECOND, reference=2), Op.RESERVE, made),
+                  (hotel.reserve(name), Op.RESERVE, made),
                   (hotel.reserve(name, hold=600 * SECOND, reference=1, fence=(1, 1)), Op.RESERVE, made),
                   (ink.cancel(1, name, name), Op.RESERVE, made), (ink.cancel(1, change, name), Op.CONFIRM, done),
                   (hotel.reserve(change), Op.CONFIRM, done), (ink.confirm(1, change, name, 1), Op.CONFIRM, done),
@@ -115,7 +120,8 @@ class Retries(Case):
                 self.server.restart()
                 self.client = self.server.connect()
             for item, operation, first in others:
-                result = self.expect(self.client.call(item), Status.KEY_REUSED, operation=operation, original_lsn=first.lsn, flags=0)
+                result = self.expect(self.client.call(item), Status.KEY_REUSED, operation=operation,
+                                     original_lsn=first.lsn, flags=0)
                 expected = bytearray(40)
                 expected[18] = operation
                 self.assertEqual(result.body, bytes(expected))
@@ -128,9 +134,10 @@ class Retries(Case):
         self.expect(self.client.call(hotel.reserve(name)), Status.OK)
         self.expect(self.client.call(ink.confirm(1, change, name)), Status.STATE_CONFLICT)
         found = self.client.call(ink.lookup(1, refused))
-        self.expect(found, Status.OK, what=ink.WHAT_OUTCOME, outcome_operation=Op.RESERVE, outcome_status=Status.SOLD_OUT, nights=0,
-                    rooms=0, arrival=0)
-        self.expect(self.client.call(ink.lookup(1, change)), Status.OK, what=ink.WHAT_OUTCOME, outcome_operation=Op.CONFIRM,
+        self.expect(found, Status.OK, what=ink.WHAT_OUTCOME, outcome_operation=Op.RESERVE,
+                    outcome_status=Status.SOLD_OUT, nights=0, rooms=0, arrival=0)
+        self.expect(self.client.call(ink.lookup(1, change)), Status.OK, what=ink.WHAT_OUTCOME,
+                    outcome_operation=Op.CONFIRM,
                     outcome_status=Status.STATE_CONFLICT, state=State.CONFIRMED, version=1)
         unknown = self.expect(self.client.call(ink.lookup(2, refused)), Status.NO_SUCH_KEY)
         self.assertEqual(unknown.body, bytes(40))
@@ -185,7 +192,8 @@ class Deadlines(Case):
         self.expect(self.client.call(self.hotel.reserve(key, not_after=ink.deadline(0) + ahead + 30 * SECOND)),
                     Status.DEADLINE_TOO_FAR)
         self.expect(self.client.call(self.hotel.reserve(key, not_after=ink.NEVER)), Status.DEADLINE_TOO_FAR)
-        self.expect(self.client.call(self.hotel.reserve(key, not_after=ink.deadline(0) + ahead - 30 * SECOND)), Status.OK, flags=0)
+        self.expect(self.client.call(self.hotel.reserve(key, not_after=ink.deadline(0) + ahead - 30 * SECOND)),
+                    Status.OK, flags=0)
 
     def test_what_was_not_executed_uses_no_key(self):
         key = ink.new_key()
@@ -197,7 +205,8 @@ class Deadlines(Case):
         self.expect(self.client.call(self.hotel.reserve(key)), Status.OK, flags=0)
 
     def send_and_crash(self, item, random, never_taken):
-        """Leaves the outcome unknown: a kill close to the moment of the command, or of a server that never looked at it."""
+        """Leaves the outcome unknown: a kill close to the moment of the command, or of a server that never looked at
+        it."""
         if never_taken:
             self.server.pause()
         self.client.submit([item])

@@ -47,14 +47,17 @@ class FullTables(Case):
         return until
 
     def test_properties_and_room_types_have_their_limits(self):
-        self.expect(self.client.call(ink.property_create(3, ink.new_key(), self.today)), Status.LIMIT_REACHED, limit=Limit.PROPERTIES)
+        self.expect(self.client.call(ink.property_create(3, ink.new_key(), self.today)), Status.LIMIT_REACHED,
+                    limit=Limit.PROPERTIES)
         self.expect(self.client.call(ink.property_create(2, ink.new_key(), self.today)), Status.ALREADY_EXISTS)
         self.expect(self.client.call(ink.room_type_create(1, ink.new_key(), 3, 1)), Status.OK)
-        self.expect(self.client.call(ink.room_type_create(2, ink.new_key(), 1, 1)), Status.LIMIT_REACHED, limit=Limit.ROOM_TYPES)
+        self.expect(self.client.call(ink.room_type_create(2, ink.new_key(), 1, 1)), Status.LIMIT_REACHED,
+                    limit=Limit.ROOM_TYPES)
         self.expect(self.client.call(ink.room_type_create(9, ink.new_key(), 1, 1)), Status.NO_SUCH_PROPERTY)
 
     def test_leases_have_their_limit(self):
-        tokens = [self.expect(self.client.call(ink.lease_acquire(1, ink.new_key(), resource, 60 * SECOND)), Status.OK).token
+        tokens = [self.expect(self.client.call(ink.lease_acquire(1, ink.new_key(), resource, 60 * SECOND)),
+                              Status.OK).token
                   for resource in (1, 2)]
         self.expect(self.client.call(ink.lease_acquire(1, ink.new_key(), 3, SECOND)), Status.LIMIT_REACHED)
         self.expect(self.client.call(ink.lease_renew(1, 1, tokens[0], 60 * SECOND)), Status.OK)
@@ -72,12 +75,14 @@ class FullTables(Case):
             self.expect(self.reserve(not_after=until), Status.OK)
         refused = ink.new_key()
         self.expect(self.reserve(refused), Status.LIMIT_REACHED, limit=Limit.RESERVATIONS)
-        self.expect(self.reserve(refused, room_type=2), Status.LIMIT_REACHED)  # not kept, so no KEY_REUSED; and not tried
+        # not kept, so no KEY_REUSED; and not tried
+        self.expect(self.reserve(refused, room_type=2), Status.LIMIT_REACHED)
         self.expect(self.client.call(ink.lookup(1, refused)), Status.NO_SUCH_KEY)
         self.change(ink.confirm, confirmed, state=State.CONFIRMED, not_after=until)
         for kind, name in ((ink.cancel, cancelled), (ink.cancel, confirmed), (ink.release, held)):
             self.change(kind, name, not_after=until)
-            self.expect(self.reserve(refused), Status.LIMIT_REACHED, limit=Limit.RESERVATIONS)  # ended ones keep their keys
+            # ended ones keep their keys
+            self.expect(self.reserve(refused), Status.LIMIT_REACHED, limit=Limit.RESERVATIONS)
         self.pass_deadline(until)
         # Now the oldest ended one gives way, and only that.
         self.expect(self.reserve(refused), Status.OK, flags=0)
@@ -92,9 +97,10 @@ class FullTables(Case):
         until = self.fill_outcomes(3)
         refused = ink.new_key()
         self.expect(self.reserve(refused), Status.LIMIT_REACHED, limit=Limit.OUTCOMES)
-        self.expect(self.client.call(ink.rooms_set(1, ink.new_key(), 1, self.today, self.today, 5)), Status.LIMIT_REACHED,
+        self.expect(self.client.call(ink.rooms_set(1, ink.new_key(), 1, self.today, self.today, 5)),
+                    Status.LIMIT_REACHED, limit=Limit.OUTCOMES)
+        self.expect(self.client.call(ink.room_type_create(1, ink.new_key(), 9, 5)), Status.LIMIT_REACHED,
                     limit=Limit.OUTCOMES)
-        self.expect(self.client.call(ink.room_type_create(1, ink.new_key(), 9, 5)), Status.LIMIT_REACHED, limit=Limit.OUTCOMES)
         self.change(ink.confirm, confirmed, state=State.CONFIRMED)
         self.change(ink.release, held, state=State.RELEASED)
         self.change(ink.cancel, cancelled, state=State.CANCELLED)
@@ -144,7 +150,8 @@ class Idle(Case):
         time.sleep(2.5)
         with ink.Connection(server.address) as client:
             status = client.call(ink.status(0))
-            self.assertEqual((status.lsn, status.reservations_held, status.reservations_ended, status.leases_live), (lsn, 0, 1, 0))
+            self.assertEqual((status.lsn, status.reservations_held, status.reservations_ended, status.leases_live),
+                             (lsn, 0, 1, 0))
             self.assertEqual(client.call(ink.calendar(1, hotel.business_date, 1)).types[1][0], (3, 0, 0, 3))
 
     def test_more_holds_than_one_frame_can_end_all_return_soon(self):

@@ -78,11 +78,11 @@ class EveryOperation:
         self.call(ink.rooms_set(self.property, ink.new_key(), 1, monday, monday + 13, 4, weekend), room_type=1)
         nights = self.client.call(ink.calendar(self.property, monday, 15, 1)).types[1]
         self.assertEqual([night[0] for night in nights], [10] * 5 + [4] * 2 + [10] * 5 + [4] * 2 + [10])
-        self.call(ink.rooms_set(self.property, ink.new_key(), 1, self.today - 1, self.today, 4), Status.BEFORE_BUSINESS_DATE,
-                  night=self.today - 1)
+        self.call(ink.rooms_set(self.property, ink.new_key(), 1, self.today - 1, self.today, 4),
+                  Status.BEFORE_BUSINESS_DATE, night=self.today - 1)
         horizon = self.client.hello.horizon_nights
-        self.call(ink.rooms_set(self.property, ink.new_key(), 1, self.today, self.today + horizon, 4), Status.BEYOND_HORIZON,
-                  night=self.today + horizon)
+        self.call(ink.rooms_set(self.property, ink.new_key(), 1, self.today, self.today + horizon, 4),
+                  Status.BEYOND_HORIZON, night=self.today + horizon)
         self.call(ink.rooms_set(self.property, ink.new_key(), 9, self.today, self.today, 4), Status.NO_SUCH_ROOM_TYPE)
 
     def test_supply_below_what_is_sold_shows_as_negative(self):
@@ -95,7 +95,8 @@ class EveryOperation:
     def test_a_reserve_takes_all_its_nights_or_none(self):
         hotel = self.hotel((2,))
         self.call(hotel.reserve(offset=2, rooms=2), state=State.CONFIRMED, version=1, room_type=1, hold_deadline_ns=0)
-        self.call(hotel.reserve(nights=4), Status.SOLD_OUT, night=self.today + 2, room_type=1, available=0, limit=Limit.TYPE)
+        self.call(hotel.reserve(nights=4), Status.SOLD_OUT, night=self.today + 2, room_type=1, available=0,
+                  limit=Limit.TYPE)
         self.call(hotel.reserve(nights=2, rooms=1))
         self.call(hotel.reserve(nights=2, rooms=2), Status.SOLD_OUT, night=self.today, available=1)
         nights = self.client.call(ink.calendar(self.property, self.today, 5, 1)).types[1]
@@ -116,11 +117,13 @@ class EveryOperation:
         self.assertEqual(held.hold_deadline_ns, held.log_time_ns + 600 * SECOND)
         self.assertEqual(self.night(), (10, 0, 1, 9))
         self.call(ink.cancel(self.property, ink.new_key(), name), Status.STATE_CONFLICT, state=State.HELD)
-        self.call(ink.confirm(self.property, ink.new_key(), name, 5), Status.VERSION_CONFLICT, version=1, state=State.HELD)
+        self.call(ink.confirm(self.property, ink.new_key(), name, 5), Status.VERSION_CONFLICT, version=1,
+                  state=State.HELD)
         self.call(ink.confirm(self.property, ink.new_key(), name, 1), state=State.CONFIRMED, version=2, room_type=1,
                   hold_deadline_ns=held.hold_deadline_ns)
         self.assertEqual(self.night(), (10, 1, 0, 9))
-        self.call(ink.lookup(self.property, name), what=ink.WHAT_RESERVATION, state=State.CONFIRMED, version=2, nights=2,
+        self.call(ink.lookup(self.property, name), what=ink.WHAT_RESERVATION, state=State.CONFIRMED, version=2,
+                  nights=2,
                   arrival=self.today, room_type=1, rooms=1, lines_count=1, external_reference=77, original_lsn=held.lsn,
                   outcome_operation=Op.RESERVE, outcome_status=Status.OK, hold_deadline_ns=held.hold_deadline_ns)
         self.call(ink.release(self.property, ink.new_key(), name), Status.STATE_CONFLICT, state=State.CONFIRMED)
@@ -135,7 +138,8 @@ class EveryOperation:
         self.call(hotel.reserve(name, hold=600 * SECOND))
         self.call(hotel.reserve(), Status.SOLD_OUT)
         released = self.call(ink.release(self.property, change, name), state=State.RELEASED, version=2)
-        self.call(ink.lookup(self.property, change), what=ink.WHAT_OUTCOME, outcome_operation=Op.RELEASE, outcome_status=Status.OK,
+        self.call(ink.lookup(self.property, change), what=ink.WHAT_OUTCOME, outcome_operation=Op.RELEASE,
+                  outcome_status=Status.OK,
                   state=State.RELEASED, version=2, original_lsn=released.lsn, nights=0, room_type=0)
         self.call(hotel.reserve())
 
@@ -163,7 +167,8 @@ class EveryOperation:
         self.assertEqual(cut.types[1], [(1, 0, 0, 1)] * 5)
         self.call(ink.calendar(self.property, self.today + horizon - 2, 10, 1), nights=2)
         for outside in (self.today - 10, self.today + horizon):
-            self.call(ink.calendar(self.property, outside, 10), first_night=0, nights=0, types_count=0, next_after_type=0)
+            self.call(ink.calendar(self.property, outside, 10), first_night=0, nights=0, types_count=0,
+                      next_after_type=0)
         found, after = {}, 0
         for _ in range(types):
             page = self.call(ink.calendar(self.property, self.today, 900, after_type=after))
@@ -214,7 +219,8 @@ class EveryOperation:
         self.call(ink.lease_renew(self.property, 5, token + 1, SECOND), Status.TOKEN_INVALID)
         self.call(ink.lease_release(self.property, 5, 2**63), Status.TOKEN_UNKNOWN)
         self.eventually(lambda: self.client.call(ink.barrier(self.property)) and
-                        self.client.call(ink.lease_show(self.property, 5)).state == LeaseState.EXPIRED, "the lease ends")
+                        self.client.call(ink.lease_show(self.property, 5)).state == LeaseState.EXPIRED,
+                        "the lease ends")
         self.call(hotel.reserve(fence=(5, token)), Status.LEASE_EXPIRED, token=token)
         self.call(ink.lease_renew(self.property, 5, token, SECOND), Status.LEASE_EXPIRED)
 
@@ -231,9 +237,12 @@ class EveryOperation:
         self.call(hotel.reserve(name, hold=600 * SECOND))
         self.call(hotel.reserve())
         self.call(ink.lease_acquire(self.property, ink.new_key(), 5, 60 * SECOND))
-        before = self.call(ink.status(self.shard, True), properties=1, room_types=2, reservations_held=1, reservations_confirmed=1,
-                           reservations_ended=0, leases_live=1, leases_ended=0, shortest_ttl_ns=60 * SECOND, shards=self.shards,
-                           uuid=self.client.hello.uuid, horizon_nights=self.client.hello.horizon_nights, alarm_factor=10)
+        before = self.call(ink.status(self.shard, True), properties=1, room_types=2, reservations_held=1,
+                           reservations_confirmed=1,
+                           reservations_ended=0, leases_live=1, leases_ended=0, shortest_ttl_ns=60 * SECOND,
+                           shards=self.shards,
+                           uuid=self.client.hello.uuid, horizon_nights=self.client.hello.horizon_nights,
+                           alarm_factor=10)
         self.assertNotEqual(before.state_hash, bytes(16))
         self.call(ink.release(self.property, ink.new_key(), name))
         after = self.call(ink.status(self.shard, True), reservations_held=0, reservations_ended=1)
@@ -296,7 +305,8 @@ class Handshake(Case):
 
     def test_versions_that_do_not_meet_are_refused(self):
         for least, most in ((0, 0), (2, 9), (5, 3), (1, 0)):
-            self.assertEqual(self.farewell_of(ink.message([ink.hello(least, most)], 9)), (Status.BAD_PROTOCOL_VERSION, 9))
+            self.assertEqual(self.farewell_of(ink.message([ink.hello(least, most)], 9)),
+                             (Status.BAD_PROTOCOL_VERSION, 9))
         with ink.RawConnection(self.server.address) as connection:
             connection.send_bytes(ink.message([ink.hello(0, 99)], 9))
             _, correlation, results = connection.receive()
@@ -319,7 +329,8 @@ class Handshake(Case):
             self.assertEqual([connection.receive()[1] for _ in range(2)], [1, 2])
 
     def test_hello_as_an_item_is_judged_like_one(self):
-        bad = [(ink.item(Op.HELLO, ink.hello()[32:], 1), None), (ink.item(Op.HELLO, ink.hello()[32:], 0, ink.new_key()), None),
+        bad = [(ink.item(Op.HELLO, ink.hello()[32:], 1), None),
+               (ink.item(Op.HELLO, ink.hello()[32:], 0, ink.new_key()), None),
                (ink.hello()[:44] + b"\1\0\0\0" + ink.hello()[48:], Status.RESERVED_NOT_ZERO),
                (ink.item(Op.HELLO, ink.hello()[32:], 0, version=2), Status.BAD_ITEM_VERSION),
                (ink.item(Op.HELLO, ink.hello()[32:72], 0), Status.BAD_ITEM_SIZE),
@@ -372,7 +383,8 @@ class Order(Case):
         for _ in range(15):
             for number, client in enumerate(clients):
                 operation = self.random.randrange(1, 60)
-                places[number] += client.submit([self.random_item(self.random.choice(hotels)) for _ in range(operation)])
+                places[number] += client.submit([self.random_item(self.random.choice(hotels))
+                                                 for _ in range(operation)])
         for client, mine in zip(clients, places):
             lsns = {}
             for result in client.collect(mine):

@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""The server's command line and its directories: what it says when it is ready, why it refuses to start, how it stops."""
+"""The server's command line and its directories: what it says when it is ready, why it refuses to start, how it
+stops."""
 import ctypes
 import os
 import pathlib
@@ -17,7 +18,8 @@ import xxhash
 
 import innkeep_client as ink
 from innkeep_client import State, Status
-from server import BIN, LIBC, SMALL, TEST_DIR, Case, Hotel, Server, StartFailed, checksums, main, seeded, tool, tool_json
+from server import (BIN, LIBC, SMALL, TEST_DIR, Case, Hotel, Server, StartFailed, checksums, main, seeded, tool,
+                    tool_json)
 
 BLOCK = 4096
 NOBODY = 65534
@@ -86,7 +88,8 @@ class CommandLine(Commands):
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             port = probe.getsockname()[1]
-        process = subprocess.Popen([BIN / "innkeepd", "--data", self.folder() / "d", "--listen", f"127.0.0.1:{port}", "--shards", "2",
+        process = subprocess.Popen([BIN / "innkeepd", "--data", self.folder() / "d", "--listen", f"127.0.0.1:{port}",
+                                    "--shards", "2",
                                     *SMALL], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
         self.addCleanup(process.kill)
         line = process.stdout.readline()
@@ -184,8 +187,8 @@ class Directories(Commands):
         wrapper = []
         if os.geteuid() == 0:
             wrapper = ["setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups"]
-            if not shutil.which("setpriv") or subprocess.run([*wrapper, BIN / "innkeepd", "--version"], capture_output=True,
-                                                             check=False).returncode != 0:
+            if not shutil.which("setpriv") or subprocess.run([*wrapper, BIN / "innkeepd", "--version"],
+                                                             capture_output=True, check=False).returncode != 0:
                 self.skipTest("root may write everywhere, and nobody may not run the server from here")
         self.expect_refusal("permission denied", re.escape(str(folder)), data=folder / "d", wrapper=wrapper)
         self.assertEqual(list(folder.iterdir()), [])
@@ -263,7 +266,8 @@ class Directories(Commands):
         random = seeded(self.id())
         for _ in range(12):
             data = self.folder() / "d"
-            process = subprocess.Popen([BIN / "innkeepd", "--data", data, "--listen", "127.0.0.1:0", "--shards", "2", *SMALL],
+            process = subprocess.Popen([BIN / "innkeepd", "--data", data, "--listen", "127.0.0.1:0", "--shards", "2",
+                                        *SMALL],
                                        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
             time.sleep(random.random() * 0.15)
             process.kill()
@@ -354,7 +358,8 @@ class Damage(Commands):
             place = offset + random.randrange(128 + payload_size if attempt else 1), random.randrange(8)
             flip(self.segment, *place)
             before = checksums(self.server.data)
-            self.expect_refusal("shard 0", "damage", re.escape(self.segment.name), rf"offset (0x0*{offset:x}|{offset})\b",
+            self.expect_refusal("shard 0", "damage", re.escape(self.segment.name),
+                                rf"offset (0x0*{offset:x}|{offset})\b",
                                 rf"frame {index}\b", data=self.server.data, shards=None)
             self.assertEqual(checksums(self.server.data), before)
             (verdict,), code = tool_json("innkeep-wal", "verify", self.server.data, "--json")
@@ -414,7 +419,8 @@ class Damage(Commands):
 
 class Stopping(Case):
     def stop_under_load(self, number):
-        """Signals the server in the middle of the load; returns it stopped, and [(connection, [(item, its place or None)])]."""
+        """Signals the server in the middle of the load; returns it stopped, and [(connection, [(item, its place or
+        None)])]."""
         server = self.serve("--reservations", 40000, "--outcomes", 40000, "--memory", "96M")
         clients = [server.connect(shard=index % 2) for index in range(6)]
         hotels = [Hotel(clients[0], property, (30000,)) for property in (1, 2)]
@@ -444,7 +450,8 @@ class Stopping(Case):
         client = server.connect()
         accepted = refused = unanswered = 0
         for old, pairs in sent:
-            found = client.call_many([ink.lookup(int.from_bytes(item[8:16], "little"), item[16:32]) for item, _ in pairs])
+            found = client.call_many([ink.lookup(int.from_bytes(item[8:16], "little"), item[16:32]) for item,
+                                      _ in pairs])
             for (_, place), now in zip(pairs, found):
                 result = old.result_of(place)
                 if result is None:
