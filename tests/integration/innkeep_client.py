@@ -321,8 +321,8 @@ CALENDAR_BODY = ("first_night nights types_count next_after_type business_date",
 STATUS_BODY = ("uptime_ns memory_bytes shards engine_level properties_max room_types_max horizon_nights "
                "reservations_max outcomes_max leases_max deadline_ahead_max_ns keep_ended_ns properties room_types "
                "reservations_held reservations_confirmed reservations_ended outcomes leases_live leases_ended "
-               "shortest_ttl_ns commit_p50_ns commit_p99_ns alarm alarm_factor frames records log_bytes frame_index segment_sequence "
-               "connections connections_max requests refused_overload state_hash uuid",
+               "shortest_ttl_ns commit_p50_ns commit_p99_ns alarm alarm_factor frames records log_bytes frame_index "
+               "segment_sequence connections connections_max requests refused_overload state_hash uuid",
                "<QQ" "II" "6I2Q" "8I" "Q" "QQ" "II" "5Q" "II" "QQ" "16s16s")
 HELLO_BODY = ("version shards owner hash_rule message_size_max items_max requests_max horizon_nights "
               "deadline_ahead_max_ns uuid server_time_ns", "<8IQ16sQ")
