@@ -2,6 +2,7 @@
  *
  *     small_log DIR SHARDS          every kind of record, and most kinds of outcome
  *     small_log DIR SHARDS race     few records: who got the last room, and why the others did not
+ *     small_log DIR SHARDS after    few records: what a restart, a confirmation and a retry leave behind
  *
  * What was durable was applied as it would be in a server; the state that came of it is printed in innkeep-wal replay's own words, so that both can be compared. Time is made up, so each run writes the same records. */
 #include "net/state_machine.h"
@@ -243,6 +244,34 @@ static void write_race(struct writer *writer)
     write_race_end(writer);
 }
 
+/* ---- What comes after ------------------------------------------------------------------------------------------------------------- */
+
+/* A lease whose deadline passes while the server is down lives on; a hold that was confirmed does not run out. */
+static void write_after(struct writer *writer)
+{
+    uint64_t property = writer->property;
+    struct rooms_set weekends = { .mutation = record_property(property, 0, 70, TIME_NS).mutation,
+                                  .room_type = 7,
+                                  .first_night = DATE,
+                                  .last_night = DATE + 13,
+                                  .weekdays = 0x60,
+                                  .rooms = 3 };
+    weekends.mutation.header.kind = OPERATION_ROOMS_SET;
+    weekends.mutation.header.size = sizeof weekends;
+    APPEND(writer, weekends);                                                                 /* LSN 7 */
+    APPEND(writer, record_reserve(property, 7, DATE + 5, 1, 0, 71, TIME_NS));                 /* a Saturday */
+    APPEND(writer, record_reserve(property, 7, DATE + 2, 1, 2 * NS_PER_SECOND, 72, TIME_NS)); /* a Wednesday */
+    APPEND(writer, record_reserve(property, 7, DATE + 2, 1, 2 * NS_PER_SECOND, 73, TIME_NS)); /* SOLD_OUT */
+    APPEND(writer, record_acquire(property, 101, 1, 2 * NS_PER_SECOND));                      /* LSN 11 */
+    frame_seal(writer, false);
+    APPEND(writer, record_change(OPERATION_CONFIRM, property, 72, 74, TIME_NS));
+    APPEND(writer, record_reserve(property, 7, DATE + 2, 1, 2 * NS_PER_SECOND, 73, TIME_NS)); /* replayed */
+    time_pass(writer, 5 * NS_PER_SECOND);
+    APPEND(writer, record_recovered()); /* LSN 14 */
+    time_pass(writer, 5 * NS_PER_SECOND);
+    frame_seal(writer, false);
+}
+
 /* ---- Shard by shard --------------------------------------------------------------------------------------------------------------- */
 
 static uint64_t property_of_shard(uint32_t shard, uint32_t shards)
@@ -276,7 +305,7 @@ static void shard_log_open(struct writer *writer, const struct wal_directory *di
     must(wal_open(writer->io, &options, &report.position, &writer->wal, &why), "open the log", why);
 }
 
-static struct hash128 shard_write(const struct wal_directory *directory, uint32_t shard, bool race)
+static struct hash128 shard_write(const struct wal_directory *directory, uint32_t shard, const char *story)
 {
     struct io_options io_options = { .ring_entries = 64, .fixed_buffers_count = WAL_DEPTH_MAX + 2 };
     uint32_t shards = directory->header.shards_count;
@@ -287,8 +316,10 @@ static struct hash128 shard_write(const struct wal_directory *directory, uint32_
     shard_log_open(&writer, directory, shard);
     state_machine_init(&writer.machine, directory->header.uuid);
     write_beginning(&writer);
-    if (race) {
+    if (strcmp(story, "race") == 0) {
         write_race(&writer);
+    } else if (strcmp(story, "after") == 0) {
+        write_after(&writer);
     } else {
         write_story(&writer);
         write_many(&writer);
@@ -312,9 +343,8 @@ int main(int argc, char **argv)
     const char *reason = NULL;
     char why[512] = "";
     char text[PRINTER_HASH_SIZE];
-    bool race = argc == 4 && strcmp(argv[3], "race") == 0;
-    if (argc != 3 && !race) {
-        fprintf(stderr, "usage: small_log DIR SHARDS [race]\n");
+    if (argc != 3 && argc != 4) {
+        fprintf(stderr, "usage: small_log DIR SHARDS [race|after]\n");
         return 2;
     }
     uint32_t shards = (uint32_t)strtoul(argv[2], NULL, 10);
@@ -322,7 +352,7 @@ int main(int argc, char **argv)
     must(wal_directory_open(io, argv[1], shards, shards, SEGMENT_SIZE, &directory, why, sizeof why), "directory", why);
     struct hash128 hash = { .low = 0 };
     for (uint32_t shard = 0; shard < shards; shard++)
-        hash = hash128_add(hash, shard_write(&directory, shard, race));
+        hash = hash128_add(hash, shard_write(&directory, shard, argc == 4 ? argv[3] : ""));
     printf("all state_hash=%s\n", printer_hash(hash, text));
     wal_directory_close(io, &directory);
     io_destroy(io);

@@ -172,6 +172,33 @@ class ATimeline(OnARace):
         self.assertEqual({str(p): p.stat().st_mtime_ns for p in data.rglob("*")}, before)
 
 
+class WhatComesAfter(OnARace):
+    story = ["after"]
+
+    def test_of_a_confirmed_hold_is_no_running_out(self):
+        events = self.events("--property", "1", "--key", key(72))
+        self.assertEqual([event["event"] for event in events if event.get("booking")], ["reserve", "confirm"])
+
+    def test_of_a_lease_that_was_live_when_the_server_stopped_is_a_new_term(self):
+        events = [event for event in self.events("--property", "1", "--resource", "101") if event["event"] != "server_started"]
+        self.assertEqual([event["event"] for event in events], ["lease_acquire", "lease_extended", "lease_ran_out"])
+        self.assertGreater(events[1]["time_ns"], events[0]["time_ns"] + 5_000_000_000)  # its first term was over by then
+        self.assertEqual(events[2]["time_ns"], events[1]["time_ns"] + 2_000_000_000)
+
+    def test_of_weekends_concerns_no_other_day(self):
+        self.assertEqual(self.lsns("--night", "2026-11-28", "--kind", "rooms_set"), [7])
+        self.assertEqual(self.lsns("--night", "2026-12-06", "--kind", "rooms_set"), [7])
+        self.assertEqual(self.lsns("--night", "2026-12-04", "--kind", "rooms_set"), [])
+
+    def test_of_nights_that_differ_otherwise_is_a_line_each(self):
+        self.expect_golden("diff_after.txt", "diff", self.data, "--lsn", 6)
+
+    def test_of_a_refusal_is_counted_once_though_it_was_asked_for_twice(self):
+        found = json.loads(self.good("what-if", self.data, "--json", "--rooms", "1:7=+1"))
+        self.assertEqual({name: found["room_types"][0][name] for name in ("refused", "gained", "gained_holds", "lost")},
+                         {"refused": 1, "gained": 1, "gained_holds": 1, "lost": 0})
+
+
 class Conditions(OnARace):
     def test_of_dump_read_as_they_should(self):
         self.expect_golden("dump_refused.txt", "dump", self.data, "--property", "1", "--refused")

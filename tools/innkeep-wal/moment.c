@@ -125,7 +125,7 @@ char *moment_clock(uint64_t time_ns, int32_t day, char text[MOMENT_CLOCK_SIZE])
     uint64_t of_day_ns = time_ns % NS_PER_DAY;
     bool elsewhere = moment_day(time_ns) != day;
     if (time_ns == NEVER_NS)
-        return strcpy(text, "never");
+        return memcpy(text, "never", sizeof "never");
     if (elsewhere)
         civil_date_format(moment_day(time_ns), date);
     snprintf(text, MOMENT_CLOCK_SIZE, "%s%s%02u:%02u:%02u.%06u", date, elsewhere ? " " : "",

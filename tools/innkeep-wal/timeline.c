@@ -512,7 +512,7 @@ static void record_survey(void *context, const struct wal_frame_header *frame, c
     if (result == NULL)
         return;
     timeline->last_lsn = lsn;
-    if (!selection_matches(&timeline->selection, &placed) || !is_in_range(timeline, lsn, frame->time_ns))
+    if (!selection_matches(&timeline->selection, &placed))
         return;
     if (operation_class(record->kind) == OPERATION_CLASS_MUTATION) {
         token_set_add(&timeline->tokens, ((const struct mutation *)(const void *)record)->fence_token);
@@ -560,7 +560,7 @@ static enum tool_exit timeline_survey(struct timeline *timeline)
         timeline->selection = kept;
         shard_replay_free(&seek);
     }
-    struct shard_replay survey = { .apply = true, .to_lsn = asked->to_lsn, .visit = record_survey };
+    struct shard_replay survey = { .apply = true, .to_lsn = NEVER_NS, .visit = record_survey };
     enum tool_exit verdict = timeline_read(timeline, &survey);
     shard_replay_explain(&survey, stderr);
     shard_replay_free(&survey);
