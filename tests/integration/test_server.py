@@ -405,6 +405,8 @@ class Damage(Commands):
             said = self.server.stderr()[said_before:]
             self.assertRegex(said, "(?i)shard 0.*torn tail")
             self.assertIn(segment.name, said)
+            for first, last in re.findall(r"frames (\d+) to (\d+)", said):
+                self.assertLessEqual(int(first), int(last), said)
             self.expect_everything()
             with ink.Connection(self.server.address) as client:
                 client.call(self.hotel.reserve(offset=100 + attempt))
