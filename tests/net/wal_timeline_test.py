@@ -3,12 +3,14 @@
 
     INNKEEP_WAL=build/dev/bin/innkeep-wal SMALL_LOG=build/dev/bin/small_log wal_timeline_test.py
 
-INNKEEP_GOLDEN=write renews the expected texts in tests/net/timeline/ after a deliberate change.
+INNKEEP_GOLDEN=write renews the expected texts in tests/net/timeline/ after a deliberate change; INNKEEP_SEED=number reruns the
+randomised test that printed it.
 """
 import datetime
 import json
 import os
 import pathlib
+import random
 import shutil
 import struct
 import subprocess
@@ -192,11 +194,41 @@ class WhatComesAfter(OnARace):
 
     def test_of_nights_that_differ_otherwise_is_a_line_each(self):
         self.expect_golden("diff_after.txt", "diff", self.data, "--lsn", 6)
+        self.expect_golden("diff_before.txt", "diff", self.data, "--lsn", 14, "--lsn", 6)
 
     def test_of_a_refusal_is_counted_once_though_it_was_asked_for_twice(self):
         found = json.loads(self.good("what-if", self.data, "--json", "--rooms", "1:7=+1"))
         self.assertEqual({name: found["room_types"][0][name] for name in ("refused", "gained", "gained_holds", "lost")},
                          {"refused": 1, "gained": 1, "gained_holds": 1, "lost": 0})
+
+
+class FlippedBits(OnARace):
+    def test_never_crash_and_never_make_another_story(self):
+        seed = int(os.environ.get("INNKEEP_SEED", random.SystemRandom().randrange(2**32)))
+        print(f"seed {seed}: rerun with INNKEEP_SEED={seed}", flush=True)
+        dice = random.Random(seed)
+        data = self.copy()
+        whole = self.good("timeline", data, *NIGHT).splitlines()
+        log = sorted(path for path in data.rglob("*.wal"))
+        for _ in range(25):
+            path = dice.choice(log + [data / "meta"])
+            bytes_ = bytearray(path.read_bytes())
+            used = max((at for at in range(len(bytes_)) if bytes_[at]), default=0) + 1
+            offset, bit = dice.randrange(used), 1 << dice.randrange(8)
+            bytes_[offset] ^= bit
+            path.write_bytes(bytes_)
+            where = f"{path} {offset} {bit}"
+            for arguments in (["timeline", data, *NIGHT], ["info", data], ["diff", data, self.data], ["verify", data, "--every-record"],
+                              ["what-if", data, "--rooms", "1:101=+1"], ["dump", data, "--night", "2026-11-28"]):
+                done = run(*arguments)
+                self.assertIn(done.returncode, (CLEAN, TORN_TAIL, DAMAGED, UNREADABLE), (where, done))
+                self.assertNotIn("Sanitizer", done.stderr, where)
+                if done.returncode != CLEAN:
+                    self.assertNotEqual(done.stderr + done.stdout, "", where)
+                elif arguments[0] == "timeline":
+                    self.assertEqual(done.stdout.splitlines(), whole, where)
+            bytes_[offset] ^= bit
+            path.write_bytes(bytes_)
 
 
 class Conditions(OnARace):
