@@ -30,8 +30,8 @@ static const char general_documentation[] =
     "Looks at an Innkeep data directory and changes nothing, be the server running or not. COMMAND is one of:"
     "\v"
     "info      lists what is there: segments and other files, LSN and time ranges, limits, records by operation.\n"
-    "verify    checks every checksum and the chain of frames, then replays the whole log and checks the engine's "
-    "own books; prints a verdict for each shard.\n"
+    "verify    checks every checksum and the chain of frames, then replays the whole log and checks the "
+    "promises it has to keep, record by record; prints a verdict for each shard.\n"
     "timeline  tells who did what to a room, a reservation or a lease, in order: attempts with their outcomes and the "
     "reason, leases taken and run out, and from when on each was durable.\n"
     "dump      prints one line for each record: LSN, log time, frame, operation, fields by name, and what came of it.\n"
@@ -39,7 +39,8 @@ static const char general_documentation[] =
     "sum "
     "of theirs modulo 2^128.\n"
     "diff      says what differs between two directories, or between two moments of one, in a hotel's terms.\n"
-    "what-if   replays the log with more or fewer rooms, and says how much refused demand would have found one.\n"
+    "what-if   replays the log with more or fewer rooms, and says how much of the refused demand would have found "
+    "some.\n"
     "\n"
     "Each has a --help of its own.\n"
     "\n"
@@ -57,7 +58,8 @@ static const char general_documentation[] =
     "  innkeep-wal dump ./data --shard 0 --from-lsn 1000\n"
     "  innkeep-wal replay ./data --calendar out.csv\n"
     "\n"
-    "In JSON, numbers beyond 2^63-1 are strings. A replay, which all but dump --no-replay need, takes as much memory "
+    "In JSON, numbers beyond 2^63-1 are strings. A replay, which all but info and dump --no-replay need, takes as much "
+    "memory "
     "as the "
     "server's engine did.";
 
@@ -108,8 +110,8 @@ static const char timeline_documentation[] =
     "\n"
     "Examples:\n"
     "  innkeep-wal timeline ./data --property 1 --room-type 101 --night 2026-12-24\n"
-    "  innkeep-wal timeline ./data --property 1 --key 9889fd55-9833-4f26-bfba-15630b19bd9f --full-keys\n"
-    "  innkeep-wal timeline ./data --property 1 --resource 101 --from-time 2026-11-23T07:20:00Z --json";
+    "  innkeep-wal timeline ./data --property 1 --key $KEY --full-keys\n"
+    "  innkeep-wal timeline ./data --property 1 --resource 101 --json";
 
 static const char dump_documentation[] =
     "Prints one line for each record: LSN, log time, frame, operation, fields by name, and what came of it."
