@@ -123,7 +123,8 @@ static const char dump_documentation[] =
     "Examples:\n"
     "  innkeep-wal dump ./data --shard 0 --from-lsn 1000 --no-replay\n"
     "  innkeep-wal dump ./data --property 1 --night 2026-12-24 --refused\n"
-    "  innkeep-wal dump ./data --kind reserve,cancel --from-time 2026-11-23T07:00:00Z --to-time 2026-11-23T08:00:00Z\n"
+    "  innkeep-wal dump ./data --kind reserve,cancel --property 1\n"
+    "  innkeep-wal dump ./data --from-time 2026-11-23T07:00:00Z\n"
     "  innkeep-wal dump ./data --json | jq 'select(.outcome.status == \"SOLD_OUT\")'";
 
 static const char replay_documentation[] =
