@@ -16,9 +16,13 @@ prefix=$work/moved
 
 find "$prefix" -type f -o -type l | sed "s|$prefix/||" | sort
 for file in include/innkeep/innkeep.h "$libdir/libinnkeep.a" "$libdir/libinnkeep.so" "$libdir/libinnkeep.so.0" \
-    "$libdir/pkgconfig/innkeep.pc" "$libdir/cmake/innkeep/innkeep-config.cmake" bin/innkeep; do
+    "$libdir/pkgconfig/innkeep.pc" "$libdir/cmake/innkeep/innkeep-config.cmake"; do
     [[ -e $prefix/$file ]] || { echo "not installed: $file"; exit 1; }
 done
+
+[[ ! -e $prefix/bin ]] || { echo "the library's component installs programs"; exit 1; }
+"$cmake" --install "$build" --prefix "$work/programs" --component server >>"$work/install.log"
+[[ -x $work/programs/bin/innkeep ]] || { echo "not installed: bin/innkeep"; exit 1; }
 
 # The header stands alone, as the first include of a C11 and of a C++17 program.
 echo '#include <innkeep/innkeep.h>' >"$work/alone.c"
