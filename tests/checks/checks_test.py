@@ -155,12 +155,6 @@ class Tree(InTemporaryTree):
         self.write("tools/run", "#!/usr/bin/env bash\ntrue\n")
         self.assert_one(self.violations(), "run bit")
 
-    def test_a_package_registry_is_found_wherever_it_stands(self):
-        for registry in check_tree.REGISTRIES:
-            with self.subTest(registry=registry):
-                self.write("README.md", f"Text.\nGet it from files.{registry} now.\n")
-                self.assert_one(self.violations(), "README.md:2", "registry")
-
     def test_a_web_address_in_something_that_runs_is_found(self):
         self.write("tools/CMakeLists.txt", "FetchContent_Declare(x URL " + ADDRESS + "/x.tgz)\n")
         self.assert_one(self.violations(), "web address")
