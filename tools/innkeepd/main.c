@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #define EXIT_USAGE 2
@@ -78,7 +79,7 @@ static const struct argp_option options[] = {
     { "keep-ended", KEY_KEEP_ENDED, "TIME", 0, "How long ended reservations can be looked up (24h)", 1 },
     { NULL, 0, NULL, 0, "The log:", 2 },
     { "segment-size", KEY_SEGMENT_SIZE, "SIZE", 0, "Segment files, fixed when the directory is made (64M)", 2 },
-    { "frame-size", KEY_FRAME_SIZE, "SIZE", 0, "The largest group commit (1M)", 2 },
+    { "frame-size", KEY_FRAME_SIZE, "SIZE", 0, "The largest group commit (1M, or what may be pinned: ulimit -l)", 2 },
     { "depth", KEY_DEPTH, "N", 0, "Group commits on their way to the disk at once, 1 to 8 (4)", 2 },
     { "max-clock-jump", KEY_MAX_CLOCK_JUMP, "TIME", 0, "Refuse to start if the clock is further ahead of the log (24h)",
       2 },
@@ -369,13 +370,34 @@ static uint32_t cores_count(void)
     return cores < 1 ? 1 : cores > WAL_SHARDS_MAX ? WAL_SHARDS_MAX : (uint32_t)cores;
 }
 
+/* What a log pins beside its frames: zeros for new segments, header blocks. */
+#define PINNED_BESIDE_FRAMES (300 * KIB)
+
+/* The largest group commit whose buffers the user may pin: 1 MiB for root, less for others under a usual limit of 8 MiB. */
+static uint32_t frame_size_affordable(const struct server_options *server)
+{
+    struct rlimit limit;
+    if (geteuid() == 0 || getrlimit(RLIMIT_MEMLOCK, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY)
+        return WAL_FRAME_SIZE_MAX;
+    uint64_t shards = server->shards != 0 ? server->shards : server->shards_default;
+    uint64_t usable = limit.rlim_cur - limit.rlim_cur / 8;
+    uint32_t size = WAL_FRAME_SIZE_MAX;
+    while (size > MESSAGE_SIZE_MAX &&
+           shards * ((server->depth_max + 1) * (uint64_t)size + PINNED_BESIDE_FRAMES) > usable)
+        size /= 2;
+    return size;
+}
+
 int main(int argc, char **argv)
 {
     struct arguments arguments = { .server = server_options_default() };
     arguments.server.shards_default = cores_count();
     const struct argp argp = { .options = options, .parser = parse_option, .doc = description };
     argp_err_exit_status = EXIT_USAGE;
+    arguments.server.frame_size_max = 0;
     argp_parse(&argp, argc, argv, 0, NULL, &arguments);
+    if (arguments.server.frame_size_max == 0)
+        arguments.server.frame_size_max = frame_size_affordable(&arguments.server);
 
     sigset_t stop = signals_block();
     struct server *server = NULL;
