@@ -3,6 +3,7 @@ from innkeep_client import Op, Status
 import innkeep_client as ink
 
 MUTATIONS = frozenset((Op.PROPERTY_CREATE, Op.ROOM_TYPE_CREATE, Op.ROOMS_SET, Op.RESERVE, Op.CONFIRM, Op.RELEASE, Op.CANCEL))
+AT_ONCE = 4000  # commands sent again before their answers are read
 
 
 class Acknowledged:
@@ -40,15 +41,20 @@ class Acknowledged:
         for shard, lsn in self.newest_lsn.items():
             self.case.assertGreaterEqual(server.lsns[shard], lsn, "an acknowledged LSN is beyond the log")
         with ink.Connection(server.address) as client:
-            for (item, told), again in zip(self.answers, client.call_many([item for item, _ in self.answers])):
-                self.case.assertTrue(again.replayed, f"{told} became {again}")
-                self.case.assertEqual(again.answer, told.answer)
-                self.case.assertEqual(again.original_lsn, told.original_lsn if told.replayed else told.lsn)
+            for begin in range(0, len(self.answers), AT_ONCE):
+                self._expect_again(client, self.answers[begin:begin + AT_ONCE])
             for (property, resource), token in self.tokens.items():
                 self.case.assertGreaterEqual(client.call(ink.lease_show(property, resource)).token, token)
-            reserves = [item for item in self.refused if ink.kind_of(item) == Op.RESERVE]
-            taken = {item[16:32] for item, _ in self.answers}
-            for item, found in zip(reserves, client.call_many([ink.lookup(int.from_bytes(item[8:16], "little"), item[16:32])
-                                                               for item in reserves])):
-                if item[16:32] not in taken:
-                    self.case.assertEqual(found.status, Status.NO_SUCH_KEY, "a command that was refused took effect")
+            self._expect_nothing_refused(client)
+
+    def _expect_again(self, client, answers):
+        for (_, told), again in zip(answers, client.call_many([item for item, _ in answers])):
+            self.case.assertTrue(again.replayed, f"{told} became {again}")
+            self.case.assertEqual(again.answer, told.answer)
+            self.case.assertEqual(again.original_lsn, told.original_lsn if told.replayed else told.lsn)
+
+    def _expect_nothing_refused(self, client):
+        taken = {item[16:32] for item, _ in self.answers}
+        names = [(int.from_bytes(item[8:16], "little"), item[16:32]) for item in self.refused if ink.kind_of(item) == Op.RESERVE]
+        for found in client.call_many([ink.lookup(*name) for name in names if name[1] not in taken]):
+            self.case.assertEqual(found.status, Status.NO_SUCH_KEY, "a command that was refused took effect")

@@ -19,6 +19,7 @@ import server
 CLONE_NEWNS = 0x20000
 SHUTDOWN = 0x8004587D  # _IOR('X', 125, u32): EXT4_IOC_SHUTDOWN, XFS_IOC_GOINGDOWN
 NO_LOG_FLUSH = 2
+FLUSH_BUFFERS = 0x1261  # BLKFLSBUF
 SKIPPED = 77  # what ctest takes for "skipped"
 BLKIO = pathlib.Path("/sys/fs/cgroup/blkio")
 
@@ -167,7 +168,9 @@ class FileSystem:
             os.close(folder)
 
     def after_crash(self):
+        """Mounts it again as it is on the disk: the device's cache still holds metadata that never got there."""
         self.unmount()
+        fcntl.ioctl(self.loop, FLUSH_BUFFERS)
         self.mount()
 
     def turn_read_only(self):

@@ -124,8 +124,9 @@ class OperatingSystem(Fault):
         disk.after_crash()
 
     def test_everything_acknowledged_survives_crashes_of_the_operating_system(self):
-        disk = self.disk_of(32 * MIB + CRASHES * MIB)
-        server = self.keep("--reservations", 200000, "--outcomes", 200000, "--memory", "256M", data=disk.path / "data")
+        disk = self.disk_of((32 + 8 * CRASHES) * MIB)
+        server = self.keep("--reservations", 20000 * CRASHES, "--outcomes", 20000 * CRASHES, "--memory", f"{128 + 16 * CRASHES}M",
+                           data=disk.path / "data")
         server.start()
         hotel = Hotel(server.connect(), 1, (30000,))
         verdicts = []
