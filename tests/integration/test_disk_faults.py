@@ -369,9 +369,10 @@ class SlowDisk(Fault):
                 self.fail(f"{what}: not within {timeout} s\n{server.stderr()}")
             for result in client.call_many([ink.lease_renew(1, 1, self.token, SECOND)] + [ink.barrier(1)] * 3):
                 self.expect(result, Status.OK)
+            time.sleep(0.02)  # or a fast disk would be full before the slow commits are forgotten
 
     def test_a_disk_too_slow_for_a_lease_raises_the_alarm_and_a_fast_one_ends_it(self):
-        disk = self.disk_of()
+        disk = self.disk_of(64 * MIB)
         throttle = self.enterContext(file_systems.Throttle(disk.device_number()))
         server = self.serve(shards=1, data=disk.path / "data")
         client = server.connect()
