@@ -150,6 +150,8 @@ static void connection_send(struct load_worker *worker, struct load_connection *
             queue_advance(worker, connection, (size_t)sent);
         else if (errno == EAGAIN)
             return; /* epoll tells when there is room */
+        else if (errno == EPIPE || errno == ECONNRESET)
+            return; /* the server has ended the connection: what it said last is still to be read, and then the end */
         else if (errno != EINTR)
             connection_lose(worker, connection, EXIT_NO_ANSWER, strerror(errno));
     }
