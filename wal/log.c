@@ -69,7 +69,8 @@ struct wal {
     enum change_state change;
     struct io_request header_request;
     struct segment_pool pool;
-    bool stalled; /* this stall is counted */
+    bool stalled;           /* this stall is counted */
+    uint64_t retired_below; /* asked for; the pool is told of it as frames in older segments become durable */
 
     uint64_t next_lsn;
     uint64_t next_index;
@@ -284,10 +285,29 @@ static void next_segment_stage_if_due(struct wal *wal)
         next_segment_try(wal);
 }
 
+/* The oldest segment with a frame that is not durable yet: its file is in use. */
+static uint64_t oldest_segment_in_use(const struct wal *wal)
+{
+    if (wal->slots_done == wal->slots_count)
+        return wal->segment.sequence;
+    return wal->slots[(wal->slots_head + wal->slots_done) % wal->options.depth_max].frame->segment_sequence;
+}
+
+void wal_retire_below(struct wal *wal, uint64_t sequence)
+{
+    REQUIRE(sequence <= wal->segment.sequence);
+    if (sequence > wal->retired_below)
+        wal->retired_below = sequence;
+    uint64_t in_use = oldest_segment_in_use(wal);
+    segment_pool_retire_below(&wal->pool, wal->retired_below < in_use ? wal->retired_below : in_use);
+}
+
 void wal_tend(struct wal *wal)
 {
     if (wal->error != 0)
         return;
+    if (wal->pool.retired_below < wal->retired_below)
+        wal_retire_below(wal, wal->retired_below);
     segment_pool_tend(&wal->pool);
     if (wal->pool.error != 0)
         note_error(wal, wal->pool.error);
@@ -505,6 +525,8 @@ struct wal_state wal_state_of(const struct wal *wal)
         .bytes = wal->bytes,
         .padding_bytes = wal->padding_bytes,
         .stalls = wal->stalls,
+        .segments_recycled = wal->pool.recycled_count,
+        .segments_deleted = wal->pool.deleted_count,
     };
 }
 
@@ -513,10 +535,10 @@ struct wal_state wal_state_of(const struct wal *wal)
 static bool options_are_valid(const struct wal_options *options)
 {
     return options->depth_max >= 1 && options->depth_max <= WAL_DEPTH_MAX && options->ready_min >= 2 &&
-           options->ready_min <= WAL_READY_MAX && options->frame_size_max >= WAL_BLOCK_SIZE &&
-           options->frame_size_max <= WAL_FRAME_SIZE_MAX && options->frame_size_max % WAL_BLOCK_SIZE == 0 &&
-           options->segment_size >= WAL_SEGMENT_SIZE_MIN && options->segment_size % WAL_BLOCK_SIZE == 0 &&
-           options->shard < options->shards_count;
+           options->ready_min <= WAL_READY_MAX && options->spare_max <= WAL_SPARE_MAX &&
+           options->frame_size_max >= WAL_BLOCK_SIZE && options->frame_size_max <= WAL_FRAME_SIZE_MAX &&
+           options->frame_size_max % WAL_BLOCK_SIZE == 0 && options->segment_size >= WAL_SEGMENT_SIZE_MIN &&
+           options->segment_size % WAL_BLOCK_SIZE == 0 && options->shard < options->shards_count;
 }
 
 static void wal_init(struct wal *wal, struct io *io, const struct wal_options *options,
@@ -599,6 +621,7 @@ static int segments_open(struct wal *wal, const struct wal_position *position, c
     wal->pool.directory = wal->directory;
     wal->pool.segment_size = wal->options.segment_size;
     wal->pool.ready_min = wal->options.ready_min;
+    wal->pool.spare_max = wal->options.spare_max;
     wal->pool.zeros = zeros_of(wal);
     wal->pool.buffer = spare_buffer(wal);
     bool brand_new = position->next_segment_sequence == 1;
@@ -606,6 +629,8 @@ static int segments_open(struct wal *wal, const struct wal_position *position, c
     int rc = segment_pool_open(&wal->pool, brand_new ? 2 : position->next_segment_sequence);
     if (rc != 0)
         return rc;
+    wal->retired_below = position->retired_below;
+    segment_pool_retire_below(&wal->pool, position->retired_below);
     return brand_new ? first_segment_open(wal, why) : fresh_segment_open(wal, why);
 }
 
@@ -628,6 +653,7 @@ int wal_open(struct io *io, const struct wal_options *options, const struct wal_
              const char **why)
 {
     REQUIRE(position->next_index >= 1 && position->next_lsn >= 1 && position->next_segment_sequence >= 1);
+    REQUIRE(position->retired_below <= position->next_segment_sequence);
     *why = "the log's options are outside their bounds, or its path is too long";
     if (!options_are_valid(options) || strlen(options->directory) >= WAL_FILE_PATH_SIZE)
         return -EINVAL;

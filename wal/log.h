@@ -26,6 +26,7 @@ struct wal_options {
     uint32_t frame_size_max; /* padded bytes; at most WAL_FRAME_SIZE_MAX */
     uint32_t depth_max;      /* frames in flight, 1..WAL_DEPTH_MAX */
     uint32_t ready_min;      /* zero-filled segments kept ahead, at least 2 */
+    uint32_t spare_max;      /* retired segments kept as material for ready ones, at most 16 */
 };
 #define WAL_DEPTH_MAX 8
 
@@ -36,6 +37,7 @@ struct wal_position {
     uint64_t last_time_ns;
     uint64_t next_segment_sequence; /* above every one ever seen on disk */
     struct hash128 previous_hash;
+    uint64_t retired_below; /* segments with smaller numbers are not needed any more; 0: all are */
 };
 
 /* Bytes that a log of these options allocates; part of the server's memory bound. */
@@ -55,6 +57,12 @@ void wal_close(struct wal *wal);
 
 /* Starts what is due in the background (segments to zero-fill, the change to the next one); call once a turn of the loop. */
 void wal_tend(struct wal *wal);
+
+/* Segments whose number is below `sequence` are needed no more: no snapshot that is kept starts in one, and nobody is to read them. From
+ * now on wal_tend recycles or deletes them at its own pace, oldest first, so that what is on the disk follows each other without a
+ * gap whenever the process ends. Segments of frames that are not durable yet wait until they are. Never goes back. Requires
+ * sequence <= wal_state.segment_sequence. Call it before or after any other call here, but from the shard's thread. */
+void wal_retire_below(struct wal *wal, uint64_t sequence);
 
 /* When wal_tend wants to be called even if nothing completes before: io_now_ns() time, NEVER_NS if no such call is needed. */
 uint64_t wal_tend_due_ns(const struct wal *wal);
@@ -102,6 +110,8 @@ struct wal_state {
     uint64_t bytes;
     uint64_t padding_bytes;
     uint64_t stalls; /* times the segment was full and no other was ready */
+    uint64_t segments_recycled;
+    uint64_t segments_deleted;
 };
 struct wal_state wal_state_of(const struct wal *wal);
 

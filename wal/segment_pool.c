@@ -74,7 +74,7 @@ static int leftover_visit(void *context, const char *name)
 
 int segment_pool_open(struct segment_pool *pool, uint64_t first_sequence)
 {
-    REQUIRE(first_sequence > 0 && pool->ready_min <= WAL_READY_MAX);
+    REQUIRE(first_sequence > 0 && pool->ready_min <= WAL_READY_MAX && pool->spare_max <= WAL_SPARE_MAX);
     pool->state = SEGMENT_POOL_IDLE;
     pool->file = -1;
     struct leftovers leftovers = { .pool = pool, .first_sequence = first_sequence };
@@ -96,11 +96,27 @@ void segment_pool_close(struct segment_pool *pool)
     pool->state = SEGMENT_POOL_IDLE;
 }
 
+static int pool_open_segment(struct segment_pool *pool, uint64_t sequence)
+{
+    char path[WAL_FILE_PATH_SIZE];
+    int rc = wal_file_path(path, pool->directory, sequence, WAL_SUFFIX_SEGMENT);
+    return rc != 0 ? rc : io_open(pool->io, path, IO_OPEN_WRITE | IO_OPEN_DIRECT);
+}
+
 /* ---- Making one, step by step ---------------------------------------------------------------------------------------- */
 
 bool segment_pool_is_busy(const struct segment_pool *pool)
 {
     return pool->state == SEGMENT_POOL_WRITING || pool->state == SEGMENT_POOL_SYNCING;
+}
+
+static void filling_begin(struct segment_pool *pool, int file, bool recycled)
+{
+    pool->file = file;
+    pool->sequence = pool->next_sequence++;
+    pool->filled_size = 0;
+    pool->recycled = recycled;
+    pool->state = SEGMENT_POOL_WRITE_DUE;
 }
 
 static void pool_create(struct segment_pool *pool)
@@ -110,10 +126,7 @@ static void pool_create(struct segment_pool *pool)
         pool_note_failure(pool, file);
         return;
     }
-    pool->file = file;
-    pool->sequence = pool->next_sequence++;
-    pool->filled_size = 0;
-    pool->state = SEGMENT_POOL_WRITE_DUE;
+    filling_begin(pool, file, false);
 }
 
 static struct segment_pool *pool_of(struct io_request *request)
@@ -189,10 +202,164 @@ static void pool_rename(struct segment_pool *pool)
     pool->retry_ns = 0;
 }
 
+/* ---- Retired ones ------------------------------------------------------------------------------------------------------ */
+
+/* Lack of space is no reason to wait any longer: there may be material now. */
+void segment_pool_retire_below(struct segment_pool *pool, uint64_t sequence)
+{
+    if (sequence <= pool->retired_below)
+        return;
+    pool->retired_below = sequence;
+    pool->look_due = true;
+    if (pool->retry_ns != 0)
+        pool->retry_ns = io_now_ns(pool->io);
+}
+
+/* Keeps the oldest ones, sorted. */
+static int retired_visit(void *context, const char *name)
+{
+    struct segment_pool *pool = context;
+    uint64_t sequence = 0;
+    if (!wal_file_parse(name, WAL_SUFFIX_SEGMENT, &sequence) || sequence >= pool->retired_below)
+        return 0;
+    uint32_t i = pool->retired_count;
+    if (i == WAL_RETIRED_MAX) {
+        pool->look_due = true;
+        if (sequence > pool->retired[--i])
+            return 0;
+    } else {
+        pool->retired_count++;
+    }
+    for (; i > 0 && pool->retired[i - 1] > sequence; i--)
+        pool->retired[i] = pool->retired[i - 1];
+    pool->retired[i] = sequence;
+    return 0;
+}
+
+static int retired_look(struct segment_pool *pool)
+{
+    pool->look_due = false;
+    pool->retired_count = 0;
+    return io_list(pool->io, pool->directory, retired_visit, pool);
+}
+
+static bool retired_look_is_due(const struct segment_pool *pool)
+{
+    return pool->look_due && pool->retired_count <= pool->spare_max;
+}
+
+static void retired_drop_oldest(struct segment_pool *pool)
+{
+    REQUIRE(pool->retired_count > 0);
+    pool->retired_count--;
+    memmove(pool->retired, pool->retired + 1, pool->retired_count * sizeof(pool->retired[0]));
+}
+
+/* One that is not there any more is as good as deleted. */
+static int retired_delete_oldest(struct segment_pool *pool)
+{
+    int rc = leftover_drop(pool, pool->retired[0], WAL_SUFFIX_SEGMENT);
+    if (rc == 0)
+        rc = io_sync_directory(pool->io, pool->directory);
+    if (rc != 0 && rc != -ENOENT)
+        return rc;
+    retired_drop_oldest(pool);
+    pool->deleted_count++;
+    return 0;
+}
+
+static bool deletion_is_wanted(const struct segment_pool *pool)
+{
+    return pool->retired_count > pool->spare_max;
+}
+
+static void pool_delete(struct segment_pool *pool)
+{
+    pool->delete_ns = io_now_ns(pool->io) + WAL_DELETE_PAUSE_NS;
+    int rc = retired_delete_oldest(pool);
+    if (rc != 0)
+        pool_note_failure(pool, rc);
+}
+
+/* The oldest retired segment, opened, if it can be made a ready one: -EINVAL where its size is another. */
+static int retired_open_oldest(struct segment_pool *pool)
+{
+    int file = pool_open_segment(pool, pool->retired[0]);
+    if (file < 0)
+        return file;
+    int64_t size = io_size_of(pool->io, file);
+    if (size >= 0 && (uint64_t)size == pool->segment_size)
+        return file;
+    io_close(pool->io, file);
+    return size < 0 ? (int)size : -EINVAL;
+}
+
+/* The old name is durably gone before the first zero is written. */
+static int retired_rename_oldest(struct segment_pool *pool)
+{
+    char from[WAL_FILE_PATH_SIZE];
+    char to[WAL_FILE_PATH_SIZE];
+    int rc = wal_file_path(from, pool->directory, pool->retired[0], WAL_SUFFIX_SEGMENT);
+    if (rc == 0)
+        rc = wal_file_path(to, pool->directory, pool->next_sequence, WAL_SUFFIX_FILLING);
+    if (rc == 0)
+        rc = io_rename(pool->io, from, to);
+    if (rc != 0)
+        return rc;
+    retired_drop_oldest(pool);
+    return io_sync_directory(pool->io, pool->directory);
+}
+
+static void pool_recycle(struct segment_pool *pool)
+{
+    int file = retired_open_oldest(pool);
+    if (file == -EINVAL || file == -ENOENT) {
+        pool_delete(pool);
+        return;
+    }
+    if (file < 0) {
+        pool_note_failure(pool, file);
+        return;
+    }
+    uint32_t before = pool->retired_count;
+    int rc = retired_rename_oldest(pool);
+    if (rc == 0) {
+        filling_begin(pool, file, true);
+        pool->recycled_count++;
+        return;
+    }
+    io_close(pool->io, file);
+    if (pool->retired_count < before) /* renamed, but perhaps not durably: the next one gets another number */
+        wal_file_drop_filling(pool->io, pool->directory, pool->next_sequence++);
+    pool_note_failure(pool, rc);
+}
+
+/* A new file that lacks space while there is material which has all its blocks. */
+static bool filling_is_hopeless(const struct segment_pool *pool)
+{
+    return pool->state == SEGMENT_POOL_WRITE_DUE && pool->retry_ns != 0 && !pool->recycled && pool->retired_count > 0;
+}
+
+static void filling_give_up(struct segment_pool *pool)
+{
+    io_close(pool->io, pool->file);
+    pool->file = -1;
+    pool->state = SEGMENT_POOL_IDLE;
+    wal_file_drop_filling(pool->io, pool->directory, pool->sequence);
+}
+
+/* ---- The next step -------------------------------------------------------------------------------------------------------- */
+
 uint64_t segment_pool_due_ns(const struct segment_pool *pool)
 {
-    bool idle = pool->state == SEGMENT_POOL_IDLE && segment_pool_ready_count(pool) >= pool->ready_min;
-    return pool->error != 0 || segment_pool_is_busy(pool) || idle ? NEVER_NS : pool->retry_ns;
+    if (pool->error != 0 || segment_pool_is_busy(pool))
+        return NEVER_NS;
+    if (pool->state != SEGMENT_POOL_IDLE || segment_pool_ready_count(pool) < pool->ready_min ||
+        retired_look_is_due(pool))
+        return pool->retry_ns;
+    if (!deletion_is_wanted(pool))
+        return NEVER_NS;
+    return pool->retry_ns > pool->delete_ns ? pool->retry_ns : pool->delete_ns;
 }
 
 bool segment_pool_lacks_space(const struct segment_pool *pool)
@@ -205,6 +372,27 @@ uint32_t segment_pool_ready_count(const struct segment_pool *pool)
     return pool->blocked ? 0 : pool->ready_count;
 }
 
+/* At most one call that changes the directory; filling and deleting take turns. */
+static void directory_step(struct segment_pool *pool)
+{
+    if (retired_look_is_due(pool)) {
+        int rc = retired_look(pool);
+        if (rc != 0)
+            pool_note_failure(pool, rc);
+    } else if (filling_is_hopeless(pool)) {
+        filling_give_up(pool);
+    } else if (pool->state == SEGMENT_POOL_RENAME_DUE) {
+        pool_rename(pool);
+    } else if (pool->state == SEGMENT_POOL_IDLE && pool->ready_count < pool->ready_min) {
+        if (pool->retired_count > 0)
+            pool_recycle(pool);
+        else
+            pool_create(pool);
+    } else if (deletion_is_wanted(pool) && io_now_ns(pool->io) >= pool->delete_ns) {
+        pool_delete(pool);
+    }
+}
+
 void segment_pool_tend(struct segment_pool *pool)
 {
     if (pool->error != 0 || segment_pool_is_busy(pool))
@@ -212,10 +400,9 @@ void segment_pool_tend(struct segment_pool *pool)
     if (pool->retry_ns != 0 && io_now_ns(pool->io) < pool->retry_ns)
         return;
     pool->blocked = false;
-    if (pool->state == SEGMENT_POOL_IDLE && pool->ready_count < pool->ready_min)
-        pool_create(pool);
-    else if (pool->state == SEGMENT_POOL_RENAME_DUE)
-        pool_rename(pool);
+    directory_step(pool);
+    if (pool->error != 0)
+        return;
     if (pool->state == SEGMENT_POOL_WRITE_DUE)
         pool_write(pool);
     else if (pool->state == SEGMENT_POOL_SYNC_DUE)
@@ -224,16 +411,27 @@ void segment_pool_tend(struct segment_pool *pool)
 
 /* ---- Using one -------------------------------------------------------------------------------------------------------- */
 
-static int pool_open_segment(struct segment_pool *pool, uint64_t sequence)
+/* At start, where time is no object: what is retired gives its space to the new segment. */
+static int pool_make_filled(struct segment_pool *pool)
 {
-    char path[WAL_FILE_PATH_SIZE];
-    int rc = wal_file_path(path, pool->directory, sequence, WAL_SUFFIX_SEGMENT);
-    return rc != 0 ? rc : io_open(pool->io, path, IO_OPEN_WRITE | IO_OPEN_DIRECT);
+    for (;;) {
+        int file =
+            wal_file_make_filled(pool->io, pool->directory, pool->next_sequence, pool->segment_size, pool->zeros);
+        if (!segment_pool_is_no_space(file))
+            return file;
+        int rc = retired_look_is_due(pool) ? retired_look(pool) : 0;
+        if (rc == 0 && pool->retired_count == 0)
+            return file;
+        if (rc == 0)
+            rc = retired_delete_oldest(pool);
+        if (rc != 0)
+            return rc;
+    }
 }
 
 static int pool_make_now(struct segment_pool *pool)
 {
-    int file = wal_file_make_filled(pool->io, pool->directory, pool->next_sequence, pool->segment_size, pool->zeros);
+    int file = pool_make_filled(pool);
     if (file < 0)
         return file;
     io_close(pool->io, file);

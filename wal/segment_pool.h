@@ -5,18 +5,28 @@
  *
  *   IDLE --create .tmp--> WRITE_DUE --> WRITING --> (all zeros written) SYNC_DUE --> SYNCING --> RENAME_DUE --.ready--> IDLE
  *
+ * A retired segment, one that nobody needs any more, is the cheaper material: its blocks are there, so making it ready allocates nothing
+ * and works on a full disk. Instead of creating a file, the oldest retired one is renamed to the new number's .tmp, and that is made
+ * durable before the first zero is written: no crash shows zeros under the old name. What is retired beyond spare_max is deleted.
+ *
  * No space at any step is no error: what is written stays, and the step is tried again a second later. Any other failure is one, and
  * ends the log: a disk that fails while it writes zeros is not one to trust with frames.
  *
- * Invariant: ready[] is sorted, each of its files is durable, full of zeros and never held a frame; their numbers are above every
- * segment in use. */
+ * Invariant: ready[] is sorted, each of its files is durable and full of zeros, and no frame was ever written under its number; their
+ * numbers are above every segment in use. Retired segments leave the directory oldest first, each durably before the next, so that
+ * after a crash the others still follow each other without a gap. */
 #ifndef WAL_SEGMENT_POOL_H
 #define WAL_SEGMENT_POOL_H
 
 #include "wal/segment_file.h"
 
 #define WAL_READY_MAX 16
+#define WAL_SPARE_MAX 16
+#define WAL_RETIRED_MAX 64 /* known at a time; there may be more */
 #define WAL_SPACE_RETRY_NS NS_PER_SECOND
+#define WAL_DELETE_PAUSE_NS (20 * NS_PER_MS) /* between deletions: each blocks for a directory sync */
+
+static_assert(WAL_SPARE_MAX < WAL_RETIRED_MAX, "the spare ones are among those that are known");
 
 enum segment_pool_state {
     SEGMENT_POOL_IDLE,
@@ -32,6 +42,7 @@ struct segment_pool {
     const char *directory; /* borrowed from the log */
     uint64_t segment_size;
     uint32_t ready_min;
+    uint32_t spare_max;   /* retired segments that are kept as material; at most WAL_SPARE_MAX */
     const uint8_t *zeros; /* WAL_FILL_SIZE aligned zero bytes in registered buffer `buffer` */
     uint32_t buffer;
 
@@ -44,16 +55,31 @@ struct segment_pool {
     int file;             /* being filled; -1 while IDLE */
     uint64_t sequence;    /* of that file */
     uint64_t filled_size; /* zeros written so far */
-    uint64_t retry_ns;    /* no space: nothing is tried before; 0: there was space */
-    bool blocked;         /* until retry_ns: not even the name of a ready segment could be changed */
-    int error;            /* 0, or the negated errno that ends the log */
+    bool recycled;        /* it was a segment before: it has all its blocks */
+
+    uint64_t retired_below;            /* segments with smaller numbers are retired */
+    uint64_t retired[WAL_RETIRED_MAX]; /* the oldest of them, sorted */
+    uint32_t retired_count;
+    bool look_due;           /* there may be more of them than retired[] says */
+    uint64_t delete_ns;      /* the next deletion is not due before */
+    uint64_t recycled_count; /* since segment_pool_open */
+    uint64_t deleted_count;
+
+    uint64_t retry_ns; /* no space: nothing is tried before; 0: there was space */
+    bool blocked;      /* until retry_ns: not even the name of a ready segment could be changed */
+    int error;         /* 0, or the negated errno that ends the log */
 };
 
 /* Finds what earlier runs left in the directory: takes over .ready files of the right size numbered from first_sequence on, deletes
  * all other .ready and .tmp files. The other fields are set. 0 or a negated errno. */
 MUST_USE int segment_pool_open(struct segment_pool *pool, uint64_t first_sequence);
 
-/* Starts the next step, if one is due: keeps ready_min segments ready. */
+/* Segments numbered below `sequence` are no longer needed by anybody, and none of them is open. Never goes back: a smaller number than the
+ * last changes nothing. segment_pool_tend recycles or deletes them. */
+void segment_pool_retire_below(struct segment_pool *pool, uint64_t sequence);
+
+/* Starts the next step, if one is due: keeps ready_min segments ready, and at most spare_max retired ones. At most one call that
+ * changes the directory, and one io, a turn. */
 void segment_pool_tend(struct segment_pool *pool);
 
 /* When segment_pool_tend is due without an io completing before: 0 for at once, NEVER_NS if nothing is. */

@@ -189,6 +189,7 @@ struct wal_options shard_wal_options(const struct server_options *options, const
         .frame_size_max = options->frame_size_max,
         .depth_max = options->depth_max,
         .ready_min = 2,
+        .spare_max = 4,
     };
     memcpy(wal.uuid, directory->header.uuid, sizeof wal.uuid);
     return wal;
