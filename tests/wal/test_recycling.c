@@ -208,6 +208,9 @@ static void complete_all_but_frames_of(uint64_t sequence)
 
 Test(recycling, a_segment_whose_last_frame_is_in_flight_is_not_touched)
 {
+    world_stop(&world);
+    world.options.spare_max = 0; /* or it would be kept for that reason */
+    world_start(&world);
     fill_segments(3);
     settle();
     uint64_t old = current_segment();
