@@ -12,7 +12,7 @@
 
 #include "bench/failure.h"
 #include "bench/load_targets.h"
-#include "net/histogram.h"
+#include "engine/base/histogram.h"
 
 #include <stdatomic.h>
 

@@ -4,7 +4,7 @@
 #define BENCH_PROBES_H
 
 #include "bench/failure.h"
-#include "net/histogram.h"
+#include "engine/base/histogram.h"
 
 #include <stdint.h>
 

@@ -435,8 +435,20 @@ struct status_result {
     uint32_t connections_max;
     uint64_t requests; /* items taken since start */
     uint64_t refused_overload;
-    struct hash128 state_hash; /* zero unless asked for */
-    uint8_t uuid[16];          /* of the data directory */
+    struct hash128 state_hash;  /* zero unless asked for */
+    uint8_t uuid[16];           /* of the data directory */
+    uint64_t log_padding_bytes; /* of log_bytes, what is neither frame header nor record */
+    uint64_t log_stalls;        /* times a segment was full and no other was ready */
+    uint32_t log_depth;         /* frames that may be on their way to the disk at once, now */
+    uint32_t log_depth_highest; /* the most that were at once, since start */
+    uint32_t log_depth_max;     /* the most that ever may be */
+    uint32_t log_kernel_workers;
+    uint64_t frame_p50_ns;
+    uint64_t frame_p99_ns;
+    uint64_t frame_p999_ns;
+    uint64_t frame_max_ns;
+    uint64_t segments_recycled; /* old segments made new ones, since start */
+    uint64_t segments_deleted;  /* old segments deleted, since start */
 };
 
 /* Answers HELLO. */
@@ -477,7 +489,8 @@ COMMAND_FIELD(lookup_result, room_type, 72);
 COMMAND_SIZE(calendar_night, 8);
 COMMAND_SIZE(calendar_type, 8);
 COMMAND_SIZE(calendar_result, 56);
-COMMAND_SIZE(status_result, 264);
+COMMAND_SIZE(status_result, 344);
+COMMAND_FIELD(status_result, log_padding_bytes, 264);
 COMMAND_SIZE(hello_result, 104);
 COMMAND_FIELD(hello_result, version, 40);
 COMMAND_FIELD(hello_result, deadline_ahead_max_ns, 72);

@@ -66,6 +66,11 @@ uint64_t io_now_ns(struct io *io);  /* CLOCK_BOOTTIME: never jumps, counts suspe
 uint64_t io_wall_ns(struct io *io); /* CLOCK_REALTIME */
 MUST_USE int io_entropy(struct io *io, void *bytes, size_t size_bytes);
 
+/* How many kernel threads work for the calling thread's rings now ("iou-wrk-"), or a negated errno. The kernel hands them what it cannot begin
+ * without waiting, syncs always and writes that ought not to; an idle one ends after 5 s. The kernel counts no such requests for
+ * an ordinary user, so this is what can be seen of them. Reads /proc: for reports, not for every turn. */
+MUST_USE int io_kernel_workers(struct io *io);
+
 /* ---- At once: files ---------------------------------------------------------------------------------------------- */
 
 enum io_open_flag {

@@ -62,6 +62,38 @@ int io_entropy(struct io *io, void *bytes, size_t size_bytes)
     return 0;
 }
 
+/* ---- Kernel threads ---------------------------------------------------------------------------------------------- */
+
+/* Counts this task of the process if its name is `context->name`. One that has ended meanwhile has no name. */
+struct worker_count {
+    char name[32];
+    int count;
+};
+
+static int worker_visit(void *context, const char *task)
+{
+    struct worker_count *workers = context;
+    char path[64];
+    char name[32] = "";
+    int length = snprintf(path, sizeof(path), "/proc/self/task/%s/comm", task);
+    int file = length > 0 && length < (int)sizeof(path) ? open(path, O_RDONLY | O_CLOEXEC) : -1;
+    if (file < 0) {
+        return 0;
+    }
+    ssize_t got = read(file, name, sizeof(name) - 1);
+    (void)close(file);
+    workers->count += got > 0 && strcmp(name, workers->name) == 0;
+    return 0;
+}
+
+int io_kernel_workers(struct io *io)
+{
+    struct worker_count workers = { .count = 0 };
+    (void)snprintf(workers.name, sizeof(workers.name), "iou-wrk-%d\n", (int)gettid());
+    int result = io_list(io, "/proc/self/task", worker_visit, &workers);
+    return result < 0 ? result : workers.count;
+}
+
 /* ---- Files ------------------------------------------------------------------------------------------------------- */
 
 static int open_flags(unsigned flags)

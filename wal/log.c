@@ -42,6 +42,7 @@ struct wal_slot {
     struct io_request request;
     struct wal *wal;
     struct wal_frame_header *frame; /* in its buffer */
+    uint64_t submitted_ns;
     int closes_file; /* the segment that ended with this frame, to be closed once it is durable; -1: none */
     bool complete;
 };
@@ -84,6 +85,8 @@ struct wal {
     uint64_t bytes;
     uint64_t padding_bytes;
     uint64_t stalls;
+    uint32_t depth_highest;
+    struct histogram write_latency;
 };
 
 /* ---- Memory ---------------------------------------------------------------------------------------------------------- */
@@ -430,6 +433,7 @@ static void frame_write_done(struct io_request *request, const struct io_complet
         note_error(wal, completion->result < 0 ? completion->result : -EIO);
     if (wal->error != 0)
         return;
+    histogram_add(&wal->write_latency, io_now_ns(wal->io) - slot->submitted_ns);
     durable_advance(wal);
     depth_adapt(wal);
 }
@@ -441,9 +445,12 @@ static void frame_submit(struct wal *wal, struct wal_frame_header *frame)
         .request = { .done = frame_write_done, .context = slot },
         .wal = wal,
         .frame = frame,
+        .submitted_ns = io_now_ns(wal->io),
         .closes_file = -1,
     };
     wal->slots_count++;
+    if (wal->slots_count - wal->slots_done > wal->depth_highest)
+        wal->depth_highest = wal->slots_count - wal->slots_done;
     ENSURE(wal->slots_count <= wal->options.depth_max);
     io_write_fixed(wal->io, &slot->request, wal->segment.file, wal->open_buffer, frame, frame->frame_size,
                    wal->segment.offset, true);
@@ -519,6 +526,7 @@ struct wal_state wal_state_of(const struct wal *wal)
         .open_records = wal->open_records,
         .in_flight = wal->slots_count,
         .depth = wal->depth,
+        .depth_highest = wal->depth_highest,
         .evidence_missing = wal->recorded_durable_index < wal->newest_data_index,
         .frames = wal->frames,
         .records = wal->records,
@@ -528,6 +536,11 @@ struct wal_state wal_state_of(const struct wal *wal)
         .segments_recycled = wal->pool.recycled_count,
         .segments_deleted = wal->pool.deleted_count,
     };
+}
+
+const struct histogram *wal_write_latency(const struct wal *wal)
+{
+    return &wal->write_latency;
 }
 
 /* ---- Opening and closing ------------------------------------------------------------------------------------------------ */

@@ -12,6 +12,7 @@
 #ifndef WAL_LOG_H
 #define WAL_LOG_H
 
+#include "engine/base/histogram.h"
 #include "wal/format.h"
 #include "wal/io.h"
 
@@ -100,9 +101,10 @@ struct wal_state {
     uint64_t durable_index; /* every frame up to it is complete */
     uint64_t last_time_ns;  /* of the last frame sealed */
     uint64_t segment_sequence;
-    uint32_t open_records; /* in the open frame */
-    uint32_t in_flight;    /* frames submitted and not yet released */
-    uint32_t depth;        /* how many may be in flight now */
+    uint32_t open_records;  /* in the open frame */
+    uint32_t in_flight;     /* frames submitted and not yet released */
+    uint32_t depth;         /* how many may be in flight now */
+    uint32_t depth_highest; /* the most that were on their way to the disk at once */
     bool
         evidence_missing; /* the newest data frame's durability is not yet recorded by a later frame: a NOOP is due when idle */
     uint64_t frames;
@@ -114,5 +116,8 @@ struct wal_state {
     uint64_t segments_deleted;
 };
 struct wal_state wal_state_of(const struct wal *wal);
+
+/* How long frames took since wal_open, in ns: from being handed to the io until this thread saw them complete. Lives as long as the log. */
+const struct histogram *wal_write_latency(const struct wal *wal);
 
 #endif

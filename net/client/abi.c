@@ -163,6 +163,18 @@ SAME_FIELD(inn_status_result, status_result, requests);
 SAME_FIELD(inn_status_result, status_result, refused_overload);
 SAME_FIELD(inn_status_result, status_result, state_hash);
 SAME_FIELD(inn_status_result, status_result, uuid);
+SAME_FIELD(inn_status_result, status_result, log_padding_bytes);
+SAME_FIELD(inn_status_result, status_result, log_stalls);
+SAME_FIELD(inn_status_result, status_result, log_depth);
+SAME_FIELD(inn_status_result, status_result, log_depth_highest);
+SAME_FIELD(inn_status_result, status_result, log_depth_max);
+SAME_FIELD(inn_status_result, status_result, log_kernel_workers);
+SAME_FIELD(inn_status_result, status_result, frame_p50_ns);
+SAME_FIELD(inn_status_result, status_result, frame_p99_ns);
+SAME_FIELD(inn_status_result, status_result, frame_p999_ns);
+SAME_FIELD(inn_status_result, status_result, frame_max_ns);
+SAME_FIELD(inn_status_result, status_result, segments_recycled);
+SAME_FIELD(inn_status_result, status_result, segments_deleted);
 
 SAME_SIZE(inn_hello_result, hello_result);
 SAME_FIELD(inn_hello_result, hello_result, header);

@@ -272,7 +272,7 @@ static uint32_t result_size_expected(uint8_t operation)
     case OPERATION_CALENDAR:
         return sizeof(struct calendar_result);
     case OPERATION_STATUS:
-        return sizeof(struct status_result);
+        return offsetof(struct status_result, log_padding_bytes); /* what the first servers sent */
     case OPERATION_HELLO:
         return sizeof(struct hello_result);
     default:

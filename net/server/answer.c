@@ -115,6 +115,8 @@ static void status_answer(struct shard *shard, const struct status_query *query,
     struct engine *engine = shard->machine.engine;
     struct engine_counts counts = engine_counts(engine);
     struct wal_state wal = wal_state_of(shard->wal);
+    const struct histogram *latency = wal_write_latency(shard->wal);
+    int workers = io_kernel_workers(shard->io);
     *result = (struct status_result){
         .header = { .size = sizeof *result, .lsn = engine_last_lsn(engine), .log_time_ns = engine_log_time(engine) },
         .uptime_ns = shard->now_ns - shard->started_ns,
@@ -144,6 +146,18 @@ static void status_answer(struct shard *shard, const struct status_query *query,
         .connections_max = shard->options->connections_max,
         .requests = shard->requests_count,
         .refused_overload = shard->refused_overload_count,
+        .log_padding_bytes = wal.padding_bytes,
+        .log_stalls = wal.stalls,
+        .log_depth = wal.depth,
+        .log_depth_highest = wal.depth_highest,
+        .log_depth_max = shard->options->depth_max,
+        .log_kernel_workers = workers < 0 ? UINT32_MAX : (uint32_t)workers,
+        .frame_p50_ns = histogram_percentile(latency, 0.5),
+        .frame_p99_ns = histogram_percentile(latency, 0.99),
+        .frame_p999_ns = histogram_percentile(latency, 0.999),
+        .frame_max_ns = latency->max,
+        .segments_recycled = wal.segments_recycled,
+        .segments_deleted = wal.segments_deleted,
     };
     memcpy(result->uuid, shard->directory->header.uuid, sizeof result->uuid);
     if (query->with_hash)

@@ -6,7 +6,7 @@
 #ifndef NET_SERVER_COMMIT_LATENCY_H
 #define NET_SERVER_COMMIT_LATENCY_H
 
-#include "net/histogram.h"
+#include "engine/base/histogram.h"
 
 #include <stdbool.h>
 #include <stdint.h>

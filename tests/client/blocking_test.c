@@ -534,3 +534,48 @@ Test(blocking, a_server_that_says_nothing_is_given_up)
     cr_assert_not_null(strstr(error.text, "in time"), "%s", error.text);
     fake_server_stop(&server);
 }
+
+/* ---- Answers of other versions ----------------------------------------------------------------------------------------- */
+
+static void answer_status_of(struct fake_server *s, int fd)
+{
+    const uint32_t *size = s->context;
+    struct status_result status = { .header = { .size = *size }, .uptime_ns = 7, .refused_overload = 8 };
+    memset(&status.log_padding_bytes, 0xff, sizeof(status) - offsetof(struct status_result, log_padding_bytes));
+    (void)fd;
+    fake_hello(s);
+    const struct message_header *request = fake_read(s);
+    if (request == NULL)
+        return;
+    replies_begin(&s->replies, OPERATION_STATUS, request->correlation);
+    replies_add(&s->replies, &status);
+    replies_seal(&s->replies);
+    fake_send(s);
+    (void)fake_read(s);
+}
+
+static int ask_status_of(uint32_t size, struct inn_status_result *result)
+{
+    server.context = &size;
+    struct inn_connection *c = connect_to_script(SCRIPT(answer_status_of), NS_PER_SECOND, false);
+    int verdict = inn_status(c, 0, 0, result);
+    end(c);
+    return verdict;
+}
+
+Test(blocking, what_an_earlier_server_does_not_say_is_zero)
+{
+    struct inn_status_result result;
+    memset(&result, 0x55, sizeof result);
+    cr_assert_eq(ask_status_of(offsetof(struct status_result, log_padding_bytes), &result), INN_OK);
+    cr_assert_eq(result.uptime_ns, 7u);
+    cr_assert_eq(result.refused_overload, 8u);
+    cr_assert_eq(result.log_padding_bytes, 0u);
+    cr_assert_eq(result.segments_deleted, 0u);
+}
+
+Test(blocking, less_than_the_first_servers_said_is_no_answer)
+{
+    struct inn_status_result result;
+    cr_assert_lt(ask_status_of(offsetof(struct status_result, log_padding_bytes) - 8, &result), 0);
+}

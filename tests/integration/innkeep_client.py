@@ -322,8 +322,10 @@ STATUS_BODY = ("uptime_ns memory_bytes shards engine_level properties_max room_t
                "reservations_max outcomes_max leases_max deadline_ahead_max_ns keep_ended_ns properties room_types "
                "reservations_held reservations_confirmed reservations_ended outcomes leases_live leases_ended "
                "shortest_ttl_ns commit_p50_ns commit_p99_ns alarm alarm_factor frames records log_bytes frame_index "
-               "segment_sequence connections connections_max requests refused_overload state_hash uuid",
-               "<QQ" "II" "6I2Q" "8I" "Q" "QQ" "II" "5Q" "II" "QQ" "16s16s")
+               "segment_sequence connections connections_max requests refused_overload state_hash uuid "
+               "log_padding_bytes log_stalls log_depth log_depth_highest log_depth_max log_kernel_workers frame_p50_ns "
+               "frame_p99_ns frame_p999_ns frame_max_ns segments_recycled segments_deleted",
+               "<QQ" "II" "6I2Q" "8I" "Q" "QQ" "II" "5Q" "II" "QQ" "16s16s" "QQ" "4I" "6Q")
 HELLO_BODY = ("version shards owner hash_rule message_size_max items_max requests_max horizon_nights "
               "deadline_ahead_max_ns uuid server_time_ns", "<8IQ16sQ")
 BODIES = {**dict.fromkeys([Op.PROPERTY_CREATE, Op.ROOM_TYPE_CREATE, Op.ROOMS_SET, Op.RESERVE, Op.CONFIRM, Op.RELEASE,

@@ -29,7 +29,9 @@ STATUS_FIELDS = {"uptime_ns", "memory_bytes", "shards", "engine_level", "limits"
                  "commit_p50_ns", "commit_p99_ns", "alarm", "alarm_factor", "frames", "records", "log_bytes",
                  "frame_index",
                  "segment_sequence", "connections", "connections_max", "requests", "refused_overload", "state_hash",
-                 "uuid"}
+                 "uuid", "log_padding_bytes", "log_stalls", "log_depth", "log_depth_highest", "log_depth_max",
+                 "log_kernel_workers", "frame_p50_ns", "frame_p99_ns", "frame_p999_ns", "frame_max_ns",
+                 "segments_recycled", "segments_deleted"}
 ARRIVAL = "2026-12-24"
 
 

@@ -413,6 +413,18 @@ static void build_status_reply(struct message_header *message)
         .requests = 15,
         .refused_overload = 16,
         .state_hash = { .low = UINT64_C(0x1122334455667788), .high = UINT64_C(0x99aabbccddeeff00) },
+        .log_padding_bytes = 17,
+        .log_stalls = 18,
+        .log_depth = 2,
+        .log_depth_highest = 3,
+        .log_depth_max = 4,
+        .log_kernel_workers = 1,
+        .frame_p50_ns = 95000,
+        .frame_p99_ns = 210000,
+        .frame_p999_ns = 4000000,
+        .frame_max_ns = 12000000,
+        .segments_recycled = 21,
+        .segments_deleted = 22,
     };
     memcpy(result->uuid, uuid, sizeof uuid);
 }

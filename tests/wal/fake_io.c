@@ -362,6 +362,12 @@ uint64_t io_wall_ns(struct io *io)
     return world.now_ns;
 }
 
+int io_kernel_workers(struct io *io)
+{
+    (void)io;
+    return 0;
+}
+
 int io_entropy(struct io *io, void *bytes, size_t size_bytes)
 {
     (void)io;

@@ -318,6 +318,19 @@ static void *adopt_and_sync(void *context)
     return NULL;
 }
 
+Test(io, what_the_kernel_leaves_to_a_worker_shows_as_one)
+{
+    struct io *io = world();
+    cr_assert_eq(io_kernel_workers(io), 0);
+    struct probe probe;
+    int file = scratch_file();
+    io_sync(io, probe_start(&probe), file); /* which no kernel begins without waiting */
+    run_until_done(io, &probe);
+    cr_assert_geq(io_kernel_workers(io), 1);
+    io_close(io, file);
+    io_destroy(io);
+}
+
 Test(io, a_ring_made_by_one_thread_runs_in_the_one_that_adopts_it)
 {
     struct io *io = world_made(&(struct io_options){ .ring_entries = 8 });

@@ -310,6 +310,37 @@ Test(log_faults, a_small_open_frame_leaves_the_depth_alone)
     }
 }
 
+/* ---- Counters ------------------------------------------------------------------------------------------------------------ */
+
+Test(log_order, the_log_counts_what_it_writes_and_how_long_that_takes)
+{
+    cr_assert_eq(wal_write_latency(world.wal)->count, 0u);
+    four_in_flight();
+    uint64_t before = wal_write_latency(world.wal)->count;
+    cr_assert_eq(wal_state_of(world.wal).depth_highest, 4u);
+    fake_io_advance(3 * NS_PER_MS);
+    fake_io_complete(1, FAKE_ALL); /* out of order counts when it comes, not when it is handed out */
+    run();
+    cr_assert_eq(wal_write_latency(world.wal)->count, before + 1);
+    cr_assert_eq(wal_write_latency(world.wal)->max, 3 * NS_PER_MS);
+    fake_io_advance(4 * NS_PER_MS);
+    fake_io_hold(false);
+    run();
+    cr_assert_eq(wal_write_latency(world.wal)->count, before + 4);
+    cr_assert_eq(wal_write_latency(world.wal)->max, 7 * NS_PER_MS);
+    struct wal_state state = wal_state_of(world.wal);
+    cr_assert_eq(state.frames, before + 4);
+    uint64_t records = 0;
+    uint64_t bytes = 0;
+    for (size_t i = 0; i < world.frames_count; i++) {
+        records += world.frames[i].records;
+        bytes += world.frames[i].size;
+    }
+    cr_assert_geq(state.records, records);
+    cr_assert_geq(state.bytes, bytes);
+    cr_assert_lt(state.padding_bytes, state.bytes);
+}
+
 /* ---- Segments made ready ------------------------------------------------------------------------------------------------- */
 
 Test(log_faults, segments_are_made_one_write_at_a_time_and_no_more_than_wanted)

@@ -270,6 +270,18 @@ static const struct field fields_status_result[] = {
     FIELD(status_result, refused_overload, UNSIGNED),
     FIELD(status_result, state_hash, HASH),
     FIELD(status_result, uuid, KEY),
+    FIELD(status_result, log_padding_bytes, UNSIGNED),
+    FIELD(status_result, log_stalls, UNSIGNED),
+    FIELD(status_result, log_depth, UNSIGNED),
+    FIELD(status_result, log_depth_highest, UNSIGNED),
+    FIELD(status_result, log_depth_max, UNSIGNED),
+    FIELD(status_result, log_kernel_workers, UNSIGNED),
+    FIELD(status_result, frame_p50_ns, INTERVAL),
+    FIELD(status_result, frame_p99_ns, INTERVAL),
+    FIELD(status_result, frame_p999_ns, INTERVAL),
+    FIELD(status_result, frame_max_ns, INTERVAL),
+    FIELD(status_result, segments_recycled, UNSIGNED),
+    FIELD(status_result, segments_deleted, UNSIGNED),
 };
 TABLE(status_result);
 

@@ -204,6 +204,18 @@ static void put_log(json_t *object, const struct inn_status_result *r)
     json_put_u64(object, "connections_max", r->connections_max);
     json_put_u64(object, "requests", r->requests);
     json_put_u64(object, "refused_overload", r->refused_overload);
+    json_put_u64(object, "log_padding_bytes", r->log_padding_bytes);
+    json_put_u64(object, "log_stalls", r->log_stalls);
+    json_put_u64(object, "log_depth", r->log_depth);
+    json_put_u64(object, "log_depth_highest", r->log_depth_highest);
+    json_put_u64(object, "log_depth_max", r->log_depth_max);
+    json_put_u64(object, "log_kernel_workers", r->log_kernel_workers);
+    json_put_u64(object, "frame_p50_ns", r->frame_p50_ns);
+    json_put_u64(object, "frame_p99_ns", r->frame_p99_ns);
+    json_put_u64(object, "frame_p999_ns", r->frame_p999_ns);
+    json_put_u64(object, "frame_max_ns", r->frame_max_ns);
+    json_put_u64(object, "segments_recycled", r->segments_recycled);
+    json_put_u64(object, "segments_deleted", r->segments_deleted);
 }
 
 void answer_json_status(const struct answer *answer, const struct inn_status_result *result)

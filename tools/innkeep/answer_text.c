@@ -270,6 +270,29 @@ void answer_print_calendar(const struct answer *answer, const struct calendar_pa
     }
 }
 
+/* How the log writes: what one frame carries, how long it takes, how many are under way. */
+static void print_status_frames(const struct inn_status_result *r)
+{
+    char p50[VALUE_DURATION_TEXT_SIZE];
+    char p99[VALUE_DURATION_TEXT_SIZE];
+    char p999[VALUE_DURATION_TEXT_SIZE];
+    char max[VALUE_DURATION_TEXT_SIZE];
+    double frames = r->frames == 0 ? 1 : (double)r->frames;
+    double bytes = r->log_bytes == 0 ? 1 : (double)r->log_bytes;
+    printf("  frames          %.1f records and %.0f bytes each, %.0f %% padding; depth %" PRIu32 ", highest %" PRIu32
+           " of %" PRIu32 "\n",
+           (double)r->records / frames, (double)r->log_bytes / frames, 100 * (double)r->log_padding_bytes / bytes,
+           r->log_depth, r->log_depth_highest, r->log_depth_max);
+    printf("  frame latency   p50 %s, p99 %s, p99.9 %s, max %s since start\n",
+           value_duration_text(r->frame_p50_ns, p50), value_duration_text(r->frame_p99_ns, p99),
+           value_duration_text(r->frame_p999_ns, p999), value_duration_text(r->frame_max_ns, max));
+    printf("  segments        %" PRIu64 " recycled, %" PRIu64 " deleted; %" PRIu64 " stalls", r->segments_recycled,
+           r->segments_deleted, r->log_stalls);
+    if (r->log_kernel_workers != UINT32_MAX)
+        printf("; %" PRIu32 " kernel workers now", r->log_kernel_workers);
+    printf("\n");
+}
+
 static void print_status_log(const struct inn_status_result *r)
 {
     char p50[VALUE_DURATION_TEXT_SIZE];
@@ -280,6 +303,7 @@ static void print_status_log(const struct inn_status_result *r)
     printf("  log             %" PRIu64 " records in %" PRIu64 " frames since start, %" PRIu64 " bytes; frame %" PRIu64
            ", segment %" PRIu64 "\n",
            r->records, r->frames, r->log_bytes, r->frame_index, r->segment_sequence);
+    print_status_frames(r);
     if (r->shortest_ttl_ns == 0)
         printf("  lease alarm     off: no live lease\n");
     else

@@ -375,6 +375,19 @@ struct inn_status_result {
     uint64_t refused_overload;
     uint64_t state_hash[2]; /* low half first; zero unless asked for */
     uint8_t uuid[16];       /* of the data directory */
+    /* An earlier server's answer ends here; inn_status then gives zeros. */
+    uint64_t log_padding_bytes; /* of log_bytes, what is neither frame header nor record */
+    uint64_t log_stalls;        /* times a segment was full and no other was ready */
+    uint32_t log_depth;         /* frames that may be on their way to the disk at once, now */
+    uint32_t log_depth_highest; /* the most that were at once, since start */
+    uint32_t log_depth_max;     /* the most that ever may be */
+    uint32_t log_kernel_workers;
+    uint64_t frame_p50_ns;
+    uint64_t frame_p99_ns;
+    uint64_t frame_p999_ns;
+    uint64_t frame_max_ns;
+    uint64_t segments_recycled; /* old segments made new ones, since start */
+    uint64_t segments_deleted;  /* old segments deleted, since start */
 };
 
 /* What the server said of itself when the connection began. */

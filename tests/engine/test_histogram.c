@@ -1,5 +1,5 @@
 #include "bench/random.h"
-#include "net/histogram.h"
+#include "engine/base/histogram.h"
 
 #include <criterion/criterion.h>
 #include <stdlib.h>

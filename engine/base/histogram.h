@@ -3,8 +3,8 @@
  * Log-linear: each power of two is cut into 128 equal buckets, values below 256 have a bucket each. A percentile is the upper
  * end of its bucket, so it is never flattered, and at most 1/128 too large; the maximum is exact.
  * Source of the layout: Gil Tene, HdrHistogram. */
-#ifndef NET_HISTOGRAM_H
-#define NET_HISTOGRAM_H
+#ifndef ENGINE_BASE_HISTOGRAM_H
+#define ENGINE_BASE_HISTOGRAM_H
 
 #include <stdint.h>
 

@@ -1,8 +1,6 @@
-#include "net/histogram.h"
+#include "engine/base/histogram.h"
 
 #include "engine/base/contract.h"
-
-#include <math.h>
 
 /* The largest value that falls into the bucket. */
 static uint64_t bucket_end(uint32_t bucket)
@@ -18,7 +16,9 @@ uint64_t histogram_percentile(const struct histogram *histogram, double share)
 {
     REQUIRE(share > 0);
     REQUIRE(share <= 1);
-    uint64_t wanted = (uint64_t)ceil(share * (double)histogram->count);
+    double exact = share * (double)histogram->count;
+    uint64_t wanted = (uint64_t)exact;
+    wanted += (double)wanted < exact; /* rounded up */
     uint64_t seen = 0;
     for (uint32_t bucket = 0; bucket < HISTOGRAM_BUCKETS; bucket++) {
         seen += histogram->buckets[bucket];
