@@ -5,7 +5,7 @@
 void booking_keep_outcome(struct engine *engine, const struct request *request, const struct mutation_result *result)
 {
     uint32_t index = pool_take(&engine->outcomes);
-    struct outcome *outcome = engine_outcome(engine, index);
+    struct outcome *outcome = engine_outcome_edit(engine, index);
     outcome_store(outcome, request->mutation, request->fingerprint, request->lsn, result);
     uint32_t reference = key_reference(KEY_OUTCOME, index);
     engine_key_add(engine, engine_key_name(engine, reference), reference);
@@ -27,7 +27,7 @@ void booking_forget_outcome(struct engine *engine, uint32_t index)
 void booking_end(struct engine *engine, uint32_t index, enum reservation_state state, uint64_t end_ns)
 {
     REQUIRE(reservation_state_is_ended(state));
-    struct reservation *reservation = engine_reservation(engine, index);
+    struct reservation *reservation = engine_reservation_edit(engine, index);
     inventory_give_back(&engine->inventory, reservation_stay(reservation), reservation->rooms,
                         reservation_night_count(reservation));
     if (reservation->state == RESERVATION_HELD) {
@@ -120,7 +120,7 @@ static uint32_t booking_add(struct engine *engine, const struct request *request
 {
     const struct reserve *reserve = (const struct reserve *)(const void *)request->mutation;
     uint32_t index = pool_take(&engine->reservations);
-    struct reservation *reservation = engine_reservation(engine, index);
+    struct reservation *reservation = engine_reservation_edit(engine, index);
     reservation->key = reserve->mutation.header.key;
     reservation->fingerprint = request->fingerprint;
     reservation->lsn = request->lsn;
@@ -220,7 +220,7 @@ static enum status booking_judge(const struct engine *engine, const struct reser
 /* Moves the latest mutation's outcome out of the reservation, which is about to remember a newer one. */
 static void booking_displace_latest(struct engine *engine, uint32_t index)
 {
-    struct reservation *reservation = engine_reservation(engine, index);
+    struct reservation *reservation = engine_reservation_edit(engine, index);
     if (reservation->latest_operation == OPERATION_NONE)
         return;
     uint32_t reference = key_reference(KEY_LATEST_MUTATION, index);
@@ -247,7 +247,7 @@ static void booking_displace_latest(struct engine *engine, uint32_t index)
 
 static void booking_confirm(struct engine *engine, uint32_t index)
 {
-    struct reservation *reservation = engine_reservation(engine, index);
+    struct reservation *reservation = engine_reservation_edit(engine, index);
     struct stay stay = reservation_stay(reservation);
     inventory_give_back(&engine->inventory, stay, reservation->rooms, NIGHT_HELD);
     inventory_take(&engine->inventory, stay, reservation->rooms, NIGHT_SOLD);
@@ -261,7 +261,7 @@ static void booking_confirm(struct engine *engine, uint32_t index)
 static void booking_carry_out(struct engine *engine, uint32_t index, const struct request *request)
 {
     const struct reservation_change *change = request_change(request);
-    struct reservation *reservation = engine_reservation(engine, index);
+    struct reservation *reservation = engine_reservation_edit(engine, index);
     booking_displace_latest(engine, index);
     reservation->version++;
     reservation_remember(reservation, change, request->lsn);

@@ -7,7 +7,7 @@ static void copy_nights(struct engine *to, const struct engine *from, uint32_t i
     const struct room_type *type = room_type_at(&from->inventory, index);
     for (uint32_t i = 0; i < to->limits.horizon_nights; i++) {
         int32_t date = type->business_date + (int32_t)i;
-        struct night *night = inventory_night(&to->inventory, index, date);
+        struct night *night = inventory_night_edit(&to->inventory, index, date);
         if (i < from->limits.horizon_nights)
             *night = *inventory_night(&from->inventory, index, date);
         else

@@ -10,7 +10,9 @@ void deadline_heap_init(struct deadline_heap *heap, struct deadline *first, ptrd
 
 static void deadline_heap_place(struct deadline_heap *heap, uint32_t place, struct deadline deadline)
 {
-    *deadline_heap_at(heap, place) = deadline;
+    struct deadline *entry = deadline_heap_at(heap, place);
+    capture_touch(heap->capture, entry, sizeof(*entry));
+    *entry = deadline;
     heap->positions[deadline.handle] = place + 1;
 }
 

@@ -9,11 +9,7 @@
 #ifndef ENGINE_DEADLINE_HEAP_H
 #define ENGINE_DEADLINE_HEAP_H
 
-#include "engine/base/contract.h"
-
-#include <stdbool.h>
-#include <stddef.h>
-#include <stdint.h>
+#include "engine/capture.h"
 
 struct deadline {
     uint64_t due_ns;
@@ -29,6 +25,7 @@ struct deadline_heap {
     ptrdiff_t step;         /* +1 or -1: where the next entry lies */
     uint32_t *positions;
     uint32_t count;
+    struct capture *capture; /* that wants to know of writes into the entries; NULL: none is running */
 };
 
 static inline struct deadline *deadline_heap_at(const struct deadline_heap *heap, uint32_t place)

@@ -81,6 +81,8 @@ struct engine *engine_init(void *memory, size_t memory_size, const struct engine
     init_bookings(engine, &block);
     init_leases(engine, &block);
     init_deadlines(engine, &block);
+    capture_init(&engine->capture, memory, block.layout.offset[SECTION_CAPTURE],
+                 block_section(&block, SECTION_CAPTURE));
     return engine;
 }
 

@@ -35,7 +35,8 @@ size_t engine_memory_size(const struct engine_limits *limits);
 struct engine_memory {
     size_t nights_bytes;
     size_t reservations_bytes;
-    size_t keys_bytes; /* kept outcomes and the key index */
+    size_t keys_bytes;    /* kept outcomes and the key index */
+    size_t capture_bytes; /* copies of pages while a snapshot is written */
     size_t other_bytes;
 };
 struct engine_memory engine_memory_of(const struct engine_limits *limits);

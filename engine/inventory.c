@@ -35,12 +35,12 @@ void room_type_index(struct inventory *inventory, uint32_t index)
 /* Puts a room type at the end of its property's list. */
 static void room_type_link(struct inventory *inventory, uint32_t index)
 {
-    struct room_type *type = room_type_at(inventory, index);
-    struct property *property = property_at(&inventory->properties, type->property);
+    struct room_type *type = room_type_edit(inventory, index);
+    struct property *property = property_edit(&inventory->properties, type->property);
     if (property->last_type == 0)
         property->first_type = index;
     else
-        room_type_at(inventory, property->last_type)->next_type = index;
+        room_type_edit(inventory, property->last_type)->next_type = index;
     property->last_type = index;
     type->ordinal = ++property->types_count;
 }
@@ -52,7 +52,7 @@ uint32_t room_type_add(struct inventory *inventory, uint32_t property, uint32_t 
     REQUIRE(rooms <= ROOMS_MAX);
     REQUIRE(room_type_find(inventory, owner->number, number) == 0);
     uint32_t index = pool_take(&inventory->types);
-    struct room_type *type = room_type_at(inventory, index);
+    struct room_type *type = room_type_edit(inventory, index);
     type->property_number = owner->number;
     type->number = number;
     type->business_date = owner->business_date;
@@ -61,7 +61,7 @@ uint32_t room_type_add(struct inventory *inventory, uint32_t property, uint32_t 
     room_type_link(inventory, index);
     room_type_index(inventory, index);
     for (uint32_t i = 0; i < inventory->horizon_nights; i++)
-        inventory_night(inventory, index, type->business_date + (int32_t)i)->sellable = (int16_t)rooms;
+        inventory_night_edit(inventory, index, type->business_date + (int32_t)i)->sellable = (int16_t)rooms;
     return index;
 }
 
@@ -77,12 +77,24 @@ static struct night *inventory_ring(const struct inventory *inventory, uint32_t 
     return inventory->nights + (size_t)type * inventory->ring_nights;
 }
 
-struct night *inventory_night(const struct inventory *inventory, uint32_t type, int32_t night)
+static struct night *night_find(const struct inventory *inventory, uint32_t type, int32_t night)
 {
     const struct room_type *owner = room_type_at(inventory, type);
     REQUIRE(night >= owner->business_date);
     REQUIRE(night - owner->business_date < (int32_t)inventory->horizon_nights);
     return inventory_ring(inventory, type) + ring_slot(inventory, night);
+}
+
+const struct night *inventory_night(const struct inventory *inventory, uint32_t type, int32_t night)
+{
+    return night_find(inventory, type, night);
+}
+
+struct night *inventory_night_edit(struct inventory *inventory, uint32_t type, int32_t night)
+{
+    struct night *cell = night_find(inventory, type, night);
+    capture_touch(inventory->capture, cell, sizeof(*cell));
+    return cell;
 }
 
 /* A walk over a stay's cells: the ring's end is passed at most once, so one comparison a night replaces a division. */
@@ -101,6 +113,19 @@ static struct night_walk night_walk_start(const struct inventory *inventory, str
     return (struct night_walk){ .ring = inventory_ring(inventory, stay.type),
                                 .slot = ring_slot(inventory, stay.arrival),
                                 .ring_nights = inventory->ring_nights };
+}
+
+/* The walk of somebody who writes into the cells. */
+static struct night_walk night_walk_edit(const struct inventory *inventory, struct stay stay)
+{
+    struct night_walk walk = night_walk_start(inventory, stay);
+    uint32_t nights = (uint32_t)(stay.departure - stay.arrival);
+    uint32_t to_end = walk.ring_nights - walk.slot;
+    uint32_t first = nights < to_end ? nights : to_end;
+    capture_touch(inventory->capture, &walk.ring[walk.slot], first * sizeof(struct night));
+    if (first < nights)
+        capture_touch(inventory->capture, walk.ring, (nights - first) * sizeof(struct night));
+    return walk;
 }
 
 static struct night *night_walk_next(struct night_walk *walk)
@@ -146,7 +171,7 @@ int32_t inventory_first_short(const struct inventory *inventory, struct stay sta
 
 void inventory_take(struct inventory *inventory, struct stay stay, uint16_t rooms, enum night_count count)
 {
-    struct night_walk walk = night_walk_start(inventory, stay);
+    struct night_walk walk = night_walk_edit(inventory, stay);
     for (int32_t date = stay.arrival; date < stay.departure; date++) {
         struct night *night = night_walk_next(&walk);
         uint16_t *counter = count == NIGHT_SOLD ? &night->sold : &night->held;
@@ -157,7 +182,7 @@ void inventory_take(struct inventory *inventory, struct stay stay, uint16_t room
 
 void inventory_give_back(struct inventory *inventory, struct stay stay, uint16_t rooms, enum night_count count)
 {
-    struct night_walk walk = night_walk_start(inventory, stay);
+    struct night_walk walk = night_walk_edit(inventory, stay);
     for (int32_t date = stay.arrival; date < stay.departure; date++) {
         struct night *night = night_walk_next(&walk);
         uint16_t *counter = count == NIGHT_SOLD ? &night->sold : &night->held;

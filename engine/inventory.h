@@ -42,6 +42,7 @@ struct inventory {
     uint32_t ring_nights;
     uint32_t horizon_nights;
     uint64_t hash_seed;
+    struct capture *capture; /* that wants to know of writes into nights; NULL: none is running */
 };
 
 /* Length of the ring that serves a horizon. */
@@ -50,9 +51,14 @@ static inline uint32_t inventory_ring_nights(uint32_t horizon_nights)
     return (uint32_t)align_up(horizon_nights, NIGHTS_PER_LINE);
 }
 
-static inline struct room_type *room_type_at(const struct inventory *inventory, uint32_t index)
+static inline const struct room_type *room_type_at(const struct inventory *inventory, uint32_t index)
 {
     return pool_at(&inventory->types, index);
+}
+
+static inline struct room_type *room_type_edit(struct inventory *inventory, uint32_t index)
+{
+    return pool_edit(&inventory->types, index);
 }
 
 /* The index of a property's room type, or 0. One look-up answers for both in the usual case. */
@@ -71,8 +77,9 @@ uint32_t room_type_add(struct inventory *inventory, uint32_t property, uint32_t 
 /* Enters a room type into the index; for room_type_add, and for a copy whose pool was filled by other means. */
 void room_type_index(struct inventory *inventory, uint32_t index);
 
-/* The cell of a night within the room type's window. */
-struct night *inventory_night(const struct inventory *inventory, uint32_t type, int32_t night);
+/* The cell of a night within the room type's window; `edit`: to be written to until the next record is applied. */
+const struct night *inventory_night(const struct inventory *inventory, uint32_t type, int32_t night);
+struct night *inventory_night_edit(struct inventory *inventory, uint32_t type, int32_t night);
 
 /* Nights of a room type, half open. */
 struct stay {

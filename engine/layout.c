@@ -47,6 +47,8 @@ struct layout layout_of(const struct engine_limits *limits)
                                  [SECTION_TTL_POSITIONS] = (leases_max + 1) * sizeof(uint32_t),
                              } };
     for (int i = 0; i < SECTION_COUNT; i++) {
+        if (i == SECTION_CAPTURE)
+            layout.size[i] = capture_memory_size(layout.total);
         layout.size[i] = align_up(layout.size[i], SECTION_ALIGNMENT);
         layout.offset[i] = layout.total;
         layout.total += layout.size[i];
@@ -66,7 +68,9 @@ struct engine_memory engine_memory_of(const struct engine_limits *limits)
         .nights_bytes = layout.size[SECTION_NIGHTS],
         .reservations_bytes = layout.size[SECTION_RESERVATIONS],
         .keys_bytes = layout.size[SECTION_OUTCOMES] + layout.size[SECTION_KEY_INDEX],
+        .capture_bytes = layout.size[SECTION_CAPTURE],
     };
-    memory.other_bytes = layout.total - memory.nights_bytes - memory.reservations_bytes - memory.keys_bytes;
+    memory.other_bytes =
+        layout.total - memory.nights_bytes - memory.reservations_bytes - memory.keys_bytes - memory.capture_bytes;
     return memory;
 }

@@ -20,10 +20,11 @@ enum section {
     SECTION_DEADLINE_POSITIONS,
     SECTION_TTLS,
     SECTION_TTL_POSITIONS,
+    SECTION_CAPTURE, /* the last, for its size depends on the others' */
     SECTION_COUNT,
 };
 
-#define SECTION_ALIGNMENT 128 /* a reservation's two lines are neighbours that the cache fetches together */
+#define SECTION_ALIGNMENT CAPTURE_PAGE_SIZE /* so that no page of a snapshot belongs to two sections */
 
 struct layout {
     size_t offset[SECTION_COUNT];

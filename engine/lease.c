@@ -37,7 +37,7 @@ uint32_t lease_add(struct lease_table *table, uint64_t property_number, uint64_t
 {
     REQUIRE(lease_find(table, property_number, resource) == 0);
     uint32_t index = pool_take(&table->pool);
-    struct lease *lease = lease_at(table, index);
+    struct lease *lease = lease_edit(table, index);
     lease->property_number = property_number;
     lease->resource = resource;
     lease_index(table, index);

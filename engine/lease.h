@@ -41,9 +41,14 @@ struct lease_table {
     uint64_t reclaimed_token_max; /* the largest token of any slot reclaimed; 0: none was */
 };
 
-static inline struct lease *lease_at(const struct lease_table *table, uint32_t index)
+static inline const struct lease *lease_at(const struct lease_table *table, uint32_t index)
 {
     return pool_at(&table->pool, index);
+}
+
+static inline struct lease *lease_edit(struct lease_table *table, uint32_t index)
+{
+    return pool_edit(&table->pool, index);
 }
 
 /* The index of a resource's slot, or 0. */

@@ -12,7 +12,7 @@ static void leasing_wait(struct engine *engine, uint32_t index, uint64_t due_ns)
 /* Gives a live lease its time to live from now_ns on. */
 static void leasing_extend(struct engine *engine, uint32_t index, uint64_t ttl_ns, uint64_t now_ns)
 {
-    struct lease *lease = lease_at(&engine->leases, index);
+    struct lease *lease = lease_edit(&engine->leases, index);
     REQUIRE(lease->state == LEASE_LIVE);
     lease->ttl_ns = ttl_ns;
     lease->deadline_ns = time_after(now_ns, ttl_ns);
@@ -36,7 +36,7 @@ static void leasing_renew(struct engine *engine, uint32_t index, uint64_t ttl_ns
 
 void leasing_end(struct engine *engine, uint32_t index, enum lease_state state, uint64_t end_ns)
 {
-    struct lease *lease = lease_at(&engine->leases, index);
+    struct lease *lease = lease_edit(&engine->leases, index);
     REQUIRE(lease->state == LEASE_LIVE);
     REQUIRE(state == LEASE_EXPIRED || state == LEASE_RELEASED);
     leasing_stop_waiting(engine, index);
@@ -55,7 +55,7 @@ void leasing_renew_all(struct engine *engine, uint64_t last_time_ns, uint64_t no
     REQUIRE(now_ns >= last_time_ns);
     for (uint32_t place = 0; place < engine->ttls.count; place++) {
         uint32_t index = deadline_heap_at(&engine->ttls, place)->handle;
-        struct lease *lease = lease_at(&engine->leases, index);
+        struct lease *lease = lease_edit(&engine->leases, index);
         if (lease->deadline_ns <= last_time_ns)
             continue; /* it had run out before, only the sweep has not come to it */
         deadline_heap_remove(&engine->due, engine_lease_handle(engine, index));
@@ -90,7 +90,7 @@ void leasing_describe(const struct engine *engine, uint32_t slot, struct lease_r
 /* A new grant, in a fresh slot or in that of a lease that ended. */
 static void leasing_grant(struct engine *engine, uint32_t index, const struct lease_acquire *acquire, uint64_t lsn)
 {
-    struct lease *lease = lease_at(&engine->leases, index);
+    struct lease *lease = lease_edit(&engine->leases, index);
     REQUIRE(lease->token < lsn);
     lease->token = lsn;
     lease->session = acquire->header.key;
@@ -103,7 +103,7 @@ static void leasing_grant(struct engine *engine, uint32_t index, const struct le
 static enum status leasing_acquire_again(struct engine *engine, uint32_t slot, const struct lease_acquire *acquire,
                                          uint64_t lsn)
 {
-    struct lease *lease = lease_at(&engine->leases, slot);
+    struct lease *lease = lease_edit(&engine->leases, slot);
     if (lease_state_at(lease, engine->log_time_ns) != LEASE_LIVE) {
         leasing_stop_waiting(engine, slot);
         leasing_grant(engine, slot, acquire, lsn);

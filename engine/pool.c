@@ -23,7 +23,7 @@ uint32_t pool_take(struct pool *pool)
     if (index == pool->free_first) {
         pool->free_first = pool_link(pool, index);
         pool->free_count--;
-        memset(pool_at(pool, index), 0, sizeof(uint32_t));
+        memset(pool_edit(pool, index), 0, sizeof(uint32_t));
     } else {
         pool->used++;
     }
@@ -34,8 +34,9 @@ void pool_give(struct pool *pool, uint32_t index)
 {
     REQUIRE(index >= 1);
     REQUIRE(index <= pool->used);
-    memset(pool_at(pool, index), 0, pool->object_size);
-    memcpy(pool_at(pool, index), &pool->free_first, sizeof(uint32_t));
+    void *object = pool_edit(pool, index);
+    memset(object, 0, pool->object_size);
+    memcpy(object, &pool->free_first, sizeof(uint32_t));
     pool->free_first = index;
     pool->free_count++;
     ENSURE(pool->free_count <= pool->used);
@@ -46,7 +47,7 @@ void pool_copy(struct pool *to, const struct pool *from)
     REQUIRE(to->used == 0);
     REQUIRE(to->object_size == from->object_size);
     REQUIRE(to->objects_max >= from->objects_max);
-    memcpy(pool_at(to, 1), pool_at(from, 1), (size_t)from->used * from->object_size);
+    memcpy(pool_edit(to, 1), pool_at(from, 1), (size_t)from->used * from->object_size);
     to->used = from->used;
     to->free_first = from->free_first;
     to->free_count = from->free_count;

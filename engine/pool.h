@@ -5,11 +5,7 @@
 #ifndef ENGINE_POOL_H
 #define ENGINE_POOL_H
 
-#include "engine/base/contract.h"
-
-#include <stdbool.h>
-#include <stddef.h>
-#include <stdint.h>
+#include "engine/capture.h"
 
 struct pool {
     uint8_t *objects; /* objects_max + 1 of them; number 0 stays unused */
@@ -18,6 +14,7 @@ struct pool {
     uint32_t used; /* objects 1..used were taken at least once */
     uint32_t free_first;
     uint32_t free_count;
+    struct capture *capture; /* that wants to know of writes; NULL: none is running */
 };
 
 /* Bytes that the array of a pool needs. */
@@ -26,9 +23,17 @@ static inline size_t pool_size(size_t object_size, uint32_t objects_max)
     return object_size * ((size_t)objects_max + 1);
 }
 
-static inline void *pool_at(const struct pool *pool, uint32_t index)
+static inline const void *pool_at(const struct pool *pool, uint32_t index)
 {
     return pool->objects + (size_t)index * pool->object_size;
+}
+
+/* The same, to be written to until the next record is applied. */
+static inline void *pool_edit(struct pool *pool, uint32_t index)
+{
+    void *object = pool->objects + (size_t)index * pool->object_size;
+    capture_touch(pool->capture, object, pool->object_size);
+    return object;
 }
 
 static inline uint32_t pool_count(const struct pool *pool)

@@ -28,7 +28,7 @@ uint32_t property_add(struct property_table *table, uint64_t number, int32_t bus
     REQUIRE(number != 0);
     REQUIRE(property_find(table, number) == 0);
     uint32_t index = pool_take(&table->pool);
-    struct property *property = property_at(table, index);
+    struct property *property = property_edit(table, index);
     property->number = number;
     property->business_date = business_date;
     property_index(table, index);

@@ -22,9 +22,14 @@ struct property_table {
     uint64_t hash_seed;
 };
 
-static inline struct property *property_at(const struct property_table *table, uint32_t index)
+static inline const struct property *property_at(const struct property_table *table, uint32_t index)
 {
     return pool_at(&table->pool, index);
+}
+
+static inline struct property *property_edit(struct property_table *table, uint32_t index)
+{
+    return pool_edit(&table->pool, index);
 }
 
 /* The index of the property of that number, or 0. */

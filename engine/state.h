@@ -32,16 +32,27 @@ struct engine {
     struct deadline_heap due;   /* handles of all kinds */
     struct deadline_heap ended; /* handles of reservations; shares its entries with `due`, growing from the other end */
     struct deadline_heap ttls;  /* indexes of live leases, under their time to live */
+    struct capture capture;
 };
 
-static inline struct reservation *engine_reservation(const struct engine *engine, uint32_t index)
+static inline const struct reservation *engine_reservation(const struct engine *engine, uint32_t index)
 {
     return pool_at(&engine->reservations, index);
 }
 
-static inline struct outcome *engine_outcome(const struct engine *engine, uint32_t index)
+static inline struct reservation *engine_reservation_edit(struct engine *engine, uint32_t index)
+{
+    return pool_edit(&engine->reservations, index);
+}
+
+static inline const struct outcome *engine_outcome(const struct engine *engine, uint32_t index)
 {
     return pool_at(&engine->outcomes, index);
+}
+
+static inline struct outcome *engine_outcome_edit(struct engine *engine, uint32_t index)
+{
+    return pool_edit(&engine->outcomes, index);
 }
 
 /* What a command or a query says about a reservation's room type and property. */

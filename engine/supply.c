@@ -42,7 +42,7 @@ static void supply_set_nights(struct inventory *inventory, uint32_t type, const 
 {
     for (int32_t date = set->first_night; date <= set->last_night; date++)
         if ((set->weekdays >> weekday_of(date) & 1) != 0)
-            inventory_night(inventory, type, date)->sellable = (int16_t)set->rooms;
+            inventory_night_edit(inventory, type, date)->sellable = (int16_t)set->rooms;
 }
 
 enum status supply_set_rooms(struct engine *engine, const struct rooms_set *set, struct mutation_result *result)

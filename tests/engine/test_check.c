@@ -47,14 +47,14 @@ TestSuite(check, .init = begin, .fini = end);
 
 Test(check, a_night_that_counts_wrongly)
 {
-    struct night *night = inventory_night(&engine->inventory, 1, NIGHT_0);
+    struct night *night = inventory_night_edit(&engine->inventory, 1, NIGHT_0);
     EXPECT_SEEN(night->sold, night->sold++);
     EXPECT_SEEN(night->held, night->held--);
     EXPECT_SEEN(*night, (night->sold++, night->held--));
     EXPECT_SEEN(night->sold, night->sold = ROOMS_MAX + 1);
     EXPECT_SEEN(night->sellable, night->sellable = -1);
     EXPECT_SEEN(night->restrictions, night->restrictions = 1);
-    struct night *next = inventory_night(&engine->inventory, 1, NIGHT_0 + 1);
+    struct night *next = inventory_night_edit(&engine->inventory, 1, NIGHT_0 + 1);
     struct night saved = *next;
     next->held++;
     night->held--;
@@ -65,8 +65,8 @@ Test(check, a_night_that_counts_wrongly)
 
 Test(check, a_reservation_that_does_not_fit_the_rest)
 {
-    struct reservation *held = engine_reservation(engine, 1);
-    struct reservation *ended = engine_reservation(engine, 2);
+    struct reservation *held = engine_reservation_edit(engine, 1);
+    struct reservation *ended = engine_reservation_edit(engine, 2);
     EXPECT_SEEN(held->rooms, held->rooms++);
     EXPECT_SEEN(held->nights, held->nights--);
     EXPECT_SEEN(held->key, held->key.word[0]++);
@@ -102,8 +102,8 @@ Test(check, indexes_that_lead_astray)
 
 Test(check, properties_and_room_types_that_disagree)
 {
-    struct property *property = property_at(&engine->inventory.properties, 1);
-    struct room_type *type = room_type_at(&engine->inventory, 1);
+    struct property *property = property_edit(&engine->inventory.properties, 1);
+    struct room_type *type = room_type_edit(&engine->inventory, 1);
     EXPECT_SEEN(property->number, property->number++);
     EXPECT_SEEN(property->business_date, property->business_date++);
     EXPECT_SEEN(property->types_count, property->types_count++);
@@ -116,8 +116,8 @@ Test(check, properties_and_room_types_that_disagree)
 
 Test(check, outcomes_and_leases_that_wait_wrongly)
 {
-    struct outcome *outcome = engine_outcome(engine, 1);
-    struct lease *lease = lease_at(&engine->leases, 1);
+    struct outcome *outcome = engine_outcome_edit(engine, 1);
+    struct lease *lease = lease_edit(&engine->leases, 1);
     EXPECT_SEEN(outcome->not_after_ns, outcome->not_after_ns++);
     EXPECT_SEEN(outcome->key, outcome->key.word[0]++);
     EXPECT_SEEN(lease->deadline_ns, lease->deadline_ns++);

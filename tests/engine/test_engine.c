@@ -55,7 +55,9 @@ Test(layout, sections_follow_each_other_and_the_parts_add_up)
     }
     cr_assert_eq(engine_memory_size(&limits), end);
     struct engine_memory memory = engine_memory_of(&limits);
-    cr_assert_eq(memory.nights_bytes + memory.reservations_bytes + memory.keys_bytes + memory.other_bytes, end);
+    cr_assert_eq(memory.nights_bytes + memory.reservations_bytes + memory.keys_bytes + memory.capture_bytes +
+                     memory.other_bytes,
+                 end);
 }
 
 Test(layout, the_largest_limits_there_are_do_not_overflow)

@@ -40,8 +40,8 @@ Test(pool, an_object_given_back_comes_again_as_zero)
 {
     uint32_t first = pool_take(&pool);
     uint32_t second = pool_take(&pool);
-    memset(pool_at(&pool, first), 0xff, sizeof(struct thing));
-    memset(pool_at(&pool, second), 0xff, sizeof(struct thing));
+    memset(pool_edit(&pool, first), 0xff, sizeof(struct thing));
+    memset(pool_edit(&pool, second), 0xff, sizeof(struct thing));
     pool_give(&pool, first);
     pool_give(&pool, second);
     cr_assert_null(pool_check(&pool));
@@ -65,7 +65,7 @@ Test(pool, no_object_is_handed_out_twice)
             index = pool_take(&pool);
             cr_assert_not(taken[index]);
             taken[index] = true;
-            memset(pool_at(&pool, index), 0x55, sizeof(struct thing));
+            memset(pool_edit(&pool, index), 0x55, sizeof(struct thing));
         }
         cr_assert_null(pool_check(&pool));
     }
@@ -78,7 +78,7 @@ Test(pool, a_copy_has_the_same_objects_and_hands_out_the_same_next)
     memset(more, 0, sizeof(more));
     pool_init(&copy, more, sizeof(struct thing), 2 * OBJECTS);
     for (int i = 0; i < 5; i++)
-        memset(pool_at(&pool, pool_take(&pool)), 0x11, sizeof(struct thing));
+        memset(pool_edit(&pool, pool_take(&pool)), 0x11, sizeof(struct thing));
     pool_give(&pool, 2);
     pool_copy(&copy, &pool);
     cr_assert_null(pool_check(&copy));

@@ -11,6 +11,7 @@
 #include "tests/model/print_fields.h"
 #include "tests/model/promises.h"
 #include "tests/model/random_commands.h"
+#include "tests/model/snapshot_trial.h"
 
 #include <argp.h>
 #include <errno.h>
@@ -40,6 +41,8 @@ struct tally {
     uint64_t refused_as[STATUSES_COUNT]; /* by command_check */
     uint64_t limits[256];
     uint64_t events[MODEL_EVENTS_COUNT];
+    uint64_t snapshots; /* taken while records were applied */
+    uint64_t restarts;  /* from a snapshot */
 };
 
 struct run {
@@ -51,6 +54,7 @@ struct run {
     void *memory;
     struct model *model;
     struct promises *promises;
+    struct snapshot_trial trial;
 };
 
 /* ---- Mismatches ---------------------------------------------------------------------------------------------------- */
@@ -280,6 +284,57 @@ static void grow_both(struct run *run)
     expect_sound(run);
 }
 
+static void expect_loaded(const struct run *run, const struct engine *loaded, const char *wrong)
+{
+    if (loaded != NULL)
+        return;
+    print_place(run);
+    printf("snapshot: %s\n", wrong);
+    exit(EXIT_FAILURE);
+}
+
+/* As a restart does: the engine goes, one that is loaded from its snapshot goes on, under another hash seed. */
+static void restart_from_snapshot(struct run *run)
+{
+    struct snapshot_trial trial = { .taking = false };
+    snapshot_trial_begin(&trial, run->engine);
+    while (!snapshot_trial_step(&trial, run->engine, UINT64_MAX))
+        ;
+    void *memory = NULL;
+    const char *wrong = NULL;
+    struct engine *loaded =
+        snapshot_trial_load(&trial, run->engine, random_below(&run->random, UINT64_MAX), &memory, &wrong);
+    expect_loaded(run, loaded, wrong);
+    free(run->memory);
+    run->memory = memory;
+    run->engine = loaded;
+    run->tally->restarts++;
+}
+
+/* A snapshot that is taken bit by bit while records are applied holds what there was when it began. */
+static void snapshot_go_on(struct run *run)
+{
+    struct snapshot_trial *trial = &run->trial;
+    if (!trial->taking || !snapshot_trial_step(trial, run->engine, random_below(&run->random, 3)))
+        return;
+    void *memory = NULL;
+    const char *wrong = NULL;
+    const struct engine *loaded = snapshot_trial_load(trial, run->engine, run->seed, &memory, &wrong);
+    expect_loaded(run, loaded, wrong);
+    free(memory);
+    run->tally->snapshots++;
+}
+
+static void maybe_snapshot(struct run *run)
+{
+    if (!run->trial.taking && random_chance(&run->random, 5))
+        snapshot_trial_begin(&run->trial, run->engine);
+    if (!run->trial.taking && random_chance(&run->random, 2))
+        restart_from_snapshot(run);
+    if (run->trial.taking && random_chance(&run->random, 1))
+        snapshot_trial_abandon(&run->trial, run->engine);
+}
+
 static void maybe_ask(struct run *run)
 {
     union random_item item;
@@ -315,9 +370,10 @@ static void run_record(struct run *run, const union random_item *record, uint64_
 
 static void run_frame(struct run *run)
 {
-    if (!run->random.flood && random_chance(&run->random, 1)) {
+    if (!run->trial.taking && !run->random.flood && random_chance(&run->random, 1)) {
         grow_both(run);
     }
+    maybe_snapshot(run);
     uint64_t time_ns = random_frame_time(&run->random);
     uint32_t records = random_frame_records(&run->random);
     union random_item record;
@@ -332,6 +388,7 @@ static void run_frame(struct run *run)
     for (uint32_t i = 0; i < records; i++) {
         lsn = i > 0 ? random_record(&run->random, false, &record) : lsn;
         run_record(run, &record, lsn);
+        snapshot_go_on(run);
     }
     if (random_chance(&run->random, 20)) {
         expect_same_counts(run);
@@ -360,6 +417,8 @@ static void run_seed(const struct options *options, struct tally *tally, uint64_
     for (size_t i = 0; i < MODEL_EVENTS_COUNT; i++) {
         tally->events[i] += run.model->events[i];
     }
+    if (run.trial.taking)
+        snapshot_trial_abandon(&run.trial, run.engine);
     promises_free(run.promises);
     model_free(run.model);
     free(run.memory);
@@ -583,6 +642,9 @@ int main(int argc, char **argv)
     }
     print_answers(&tally);
     int never_seen = missing_events(&tally) + missing_answers(&tally);
+    printf("%12" PRIu64 "  snapshots taken while records were applied\n%12" PRIu64 "  restarts from a snapshot\n",
+           tally.snapshots, tally.restarts);
+    never_seen += missing(tally.snapshots == 0 || tally.restarts == 0, "snapshots", "");
     printf("%" PRIu64 " seeds, %" PRIu64 " commands, %" PRIu64 " queries, %" PRIu64
            " nonsense items passed and %" PRIu64 " refused: engine and model agree\n",
            options.seeds, tally.commands, tally.queries, tally.nonsense_passed, tally.nonsense_refused);
