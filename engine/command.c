@@ -40,6 +40,7 @@ const char *operation_name(uint8_t kind)
         [OPERATION_CONFIG] = "config",
         [OPERATION_RECOVERED] = "recovered",
         [OPERATION_COMMIT_LATENCY] = "commit_latency",
+        [OPERATION_EPOCH] = "epoch",
     };
     if (kind >= ARRAY_COUNT(names) || names[kind] == NULL)
         return "unknown";

@@ -39,7 +39,8 @@
     X(HELLO, 81, hello, SESSION)                       \
     X(CONFIG, 128, config_record, SYSTEM)              \
     X(RECOVERED, 129, recovered_record, SYSTEM)        \
-    X(COMMIT_LATENCY, 130, commit_latency_record, SYSTEM)
+    X(COMMIT_LATENCY, 130, commit_latency_record, SYSTEM) \
+    X(EPOCH, 131, epoch_record, SYSTEM)
 
 enum operation {
     OPERATION_NONE = 0, /* in a reply's header: the connection itself is answered */
@@ -224,6 +225,23 @@ struct commit_latency_record {
     uint64_t ttl_factor; /* a TTL below ttl_factor x p99 is flagged */
 };
 
+enum epoch_reason {
+    EPOCH_CUT = 1,     /* records behind last_lsn were cut away */
+    EPOCH_RESTORE = 2, /* the log goes on from a copy; what was logged behind the copy is not in it */
+    EPOCH_RESHARD = 3, /* the log goes on from the state of other shards */
+};
+
+/* The first record of a frame whose LSNs jump to a multiple of 2^40, past everything ever granted, so that no token comes twice. */
+struct epoch_record {
+    struct record_header header;
+    uint64_t number;      /* of the epoch: its first LSN divided by 2^40 */
+    uint64_t last_lsn;    /* the last one in this log before the jump; 0: there is none */
+    uint64_t granted_lsn; /* the last one known to have been given out, in whatever came to its end here */
+    uint64_t wall_ns;     /* when it was done; log time does not move with it */
+    uint32_t reason;      /* enum epoch_reason */
+    uint32_t reserved;
+};
+
 #define COMMAND_SIZE(type, size) static_assert(sizeof(struct type) == (size), "PROTOCOL.md: " #type)
 #define COMMAND_FIELD(type, field, offset) \
     static_assert(offsetof(struct type, field) == (offset), "PROTOCOL.md: " #field)
@@ -278,6 +296,9 @@ COMMAND_SIZE(engine_limits, 40);
 COMMAND_SIZE(config_record, 72);
 COMMAND_SIZE(recovered_record, 32);
 COMMAND_SIZE(commit_latency_record, 48);
+COMMAND_SIZE(epoch_record, 72);
+COMMAND_FIELD(epoch_record, granted_lsn, 48);
+COMMAND_FIELD(epoch_record, reason, 64);
 
 /* ---- Results ------------------------------------------------------------------------------------------------------- */
 

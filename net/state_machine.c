@@ -109,6 +109,31 @@ static int engine_born(struct state_machine *machine, const struct wal_frame_hea
     return engine_settle(machine, &((const struct config_record *)(const void *)first)->limits, frame->first_lsn);
 }
 
+/* A frame whose LSNs jump says why in its first record. */
+static int epoch_begin(struct state_machine *machine, const struct wal_frame_header *frame)
+{
+    bool jumps = (frame->flags & WAL_FRAME_EPOCH) != 0;
+    const struct record_header *first = first_record(frame);
+    machine->epoch_lsn = jumps ? frame->first_lsn : 0;
+    if (jumps && (first == NULL || first->kind != OPERATION_EPOCH))
+        return fail(machine, -EBADMSG, frame->first_lsn, "a frame's LSNs jump, but it does not begin with an EPOCH record");
+    return 0;
+}
+
+static int epoch_check(struct state_machine *machine, const struct epoch_record *epoch, uint64_t lsn)
+{
+    if (lsn != machine->epoch_lsn)
+        return fail(machine, -EBADMSG, lsn, "an EPOCH record stands where no LSN jumps");
+    bool reason_known = epoch->reason >= EPOCH_CUT && epoch->reason <= EPOCH_RESHARD;
+    if (!reason_known || epoch->reserved != 0 || epoch->number != lsn / WAL_EPOCH_LSNS)
+        return fail(machine, -EBADMSG, lsn, "an EPOCH record has a number or reason that is none");
+    if (epoch->last_lsn != engine_last_lsn(machine->engine))
+        return fail(machine, -EBADMSG, lsn, "an EPOCH record names another last LSN than the log's");
+    if (epoch->granted_lsn < epoch->last_lsn || epoch->granted_lsn >= lsn)
+        return fail(machine, -EBADMSG, lsn, "an EPOCH record does not lie behind everything it says was granted");
+    return 0;
+}
+
 int state_machine_begin(struct state_machine *machine, const struct wal_frame_header *frame)
 {
     REQUIRE(machine->error == NULL);
@@ -117,6 +142,9 @@ int state_machine_begin(struct state_machine *machine, const struct wal_frame_he
         return fail(machine, -EBADMSG, frame->first_lsn, "a frame was written under an engine level unknown here");
     if (first != NULL && record_check(first, frame->payload_size) != STATUS_OK)
         return fail(machine, -EBADMSG, frame->first_lsn, status_text(record_check(first, frame->payload_size)));
+    int error = epoch_begin(machine, frame);
+    if (error != 0)
+        return error;
     if (machine->engine == NULL) {
         int result = engine_born(machine, frame);
         if (result != 0)
@@ -142,6 +170,11 @@ int state_machine_step(struct state_machine *machine, const struct record_header
         int moved = config_follow(machine, (const struct config_record *)(const void *)record, lsn);
         if (moved != 0)
             return moved;
+    }
+    if (record->kind == OPERATION_EPOCH) {
+        int checked = epoch_check(machine, (const struct epoch_record *)(const void *)record, lsn);
+        if (checked != 0)
+            return checked;
     }
     engine_apply(machine->engine, record, lsn, result);
     machine->records_applied++;

@@ -16,6 +16,7 @@ struct state_machine {
     uint64_t hash_seed;
     bool prefault; /* a server's: touch all memory now, so that none is missing and no page is waited for later */
     uint64_t records_applied;
+    uint64_t epoch_lsn; /* of the frame begun: where its EPOCH record stands; 0: it has none */
     const char *error; /* after a failed apply: what is wrong (static storage) */
     uint64_t error_lsn;
 };
@@ -31,8 +32,8 @@ typedef void state_machine_visit(void *context, const struct record_header *reco
                                  const union apply_result *result);
 
 /* Applies a frame that wal_frame_check has passed: sweep, then record by record. `visit` may be NULL. 0, -ENOMEM, or -EBADMSG with
- * error and error_lsn set: a record that no version of this server would have written, an engine level it does not know, or a
- * first frame without CONFIG. After an error the machine is not to be used any more. */
+ * error and error_lsn set: a record that no version of this server would have written, an engine level it does not know, a
+ * first frame without CONFIG, or an EPOCH record in another place than in front of a frame whose LSNs jump. After an error the machine is not to be used any more. */
 MUST_USE int state_machine_apply(struct state_machine *machine, const struct wal_frame_header *frame,
                                  state_machine_visit *visit, void *context);
 

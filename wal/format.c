@@ -103,7 +103,7 @@ const char *wal_frame_header_check(const struct wal_frame_header *frame, uint64_
 
 bool wal_frame_is_newer(const struct wal_frame_header *frame, uint64_t salt)
 {
-    return !wal_frame_header_check(frame, salt) && frame->version > WAL_FORMAT_VERSION;
+    return !wal_frame_header_check(frame, salt) && frame->version > WAL_FRAME_VERSION_FLAGS;
 }
 
 static bool frame_type_is_known(uint8_t type)
@@ -118,12 +118,20 @@ static bool frame_sizes_fit(const struct wal_frame_header *frame)
     return frame->frame_size == wal_frame_padded_size(frame->payload_size);
 }
 
+/* A flag raises the version, so that a reader from before it stops there, and does not take the frame for a torn one. */
+static bool frame_flags_are_known(const struct wal_frame_header *frame)
+{
+    if (frame->flags == 0)
+        return frame->version == WAL_FORMAT_VERSION;
+    return frame->version == WAL_FRAME_VERSION_FLAGS && (frame->flags & ~(unsigned)WAL_FRAME_EPOCH) == 0;
+}
+
 /* What the header says must make sense before its sizes are believed. */
 static const char *frame_fields_check(const struct wal_frame_header *frame)
 {
-    if (frame->version > WAL_FORMAT_VERSION)
+    if (frame->version > WAL_FRAME_VERSION_FLAGS)
         return "the frame was written by a newer Innkeep";
-    if (frame->version != WAL_FORMAT_VERSION || frame->flags != 0)
+    if (!frame_flags_are_known(frame))
         return "the frame's version or flags are none that were ever written";
     if (!frame_type_is_known(frame->type))
         return "the frame's type is unknown";
@@ -134,6 +142,9 @@ static const char *frame_fields_check(const struct wal_frame_header *frame)
     bool carries_records = frame->type == WAL_FRAME_DATA || frame->type == WAL_FRAME_CONFIG;
     if (carries_records != (frame->records_count > 0))
         return "the frame's type contradicts its number of records";
+    bool begins_epoch = (frame->flags & WAL_FRAME_EPOCH) != 0;
+    if (begins_epoch && frame->type != WAL_FRAME_DATA)
+        return "the frame's type contradicts its flags";
     return NULL;
 }
 

@@ -15,6 +15,7 @@
 
 #define WAL_BLOCK_SIZE 4096
 #define WAL_FORMAT_VERSION 1
+#define WAL_FRAME_VERSION_FLAGS 2 /* of a frame that carries a flag; one without is of version 1 */
 
 #define WAL_SEGMENT_MAGIC UINT64_C(0x4745535045454b49)   /* "IKEEPSEG" in memory order */
 #define WAL_FRAME_MAGIC UINT32_C(0x4d524649)             /* "IFRM" */
@@ -32,6 +33,22 @@ enum wal_frame_type {
     WAL_FRAME_CONFIG = 3, /* starts with a CONFIG record */
     WAL_FRAME_SEAL = 4,   /* no records: the segment ends here, the log goes on in the next one */
 };
+
+enum wal_frame_flag {
+    WAL_FRAME_EPOCH = 1u << 0, /* first_lsn jumps: to a multiple of WAL_EPOCH_LSNS, past everything ever granted */
+};
+
+/* How many LSNs an epoch has at most: a log that was cut, restored or resharded goes on at the next multiple, so that no LSN, and with
+ * it no token, is ever given out a second time. */
+#define WAL_EPOCH_LSNS (UINT64_C(1) << 40)
+
+/* Where the epoch behind `lsn` begins. Requires that there is one more (lsn < 2^64 - 2^41; at 10^6 records a second that is in half a
+ * million years, or after 2^24 cuts). */
+static inline uint64_t wal_epoch_behind(uint64_t lsn)
+{
+    REQUIRE(lsn < UINT64_MAX - 2 * WAL_EPOCH_LSNS);
+    return (lsn / WAL_EPOCH_LSNS + 1) * WAL_EPOCH_LSNS;
+}
 
 /* Valid if and only if FORMAT.md, "Segment header", says so. Written twice. */
 struct wal_segment_header {
@@ -54,9 +71,9 @@ struct wal_segment_header {
 
 struct wal_frame_header {
     uint32_t magic;
-    uint8_t version;
+    uint8_t version;       /* 1, or WAL_FRAME_VERSION_FLAGS with flags */
     uint8_t type;          /* enum wal_frame_type */
-    uint16_t flags;        /* 0 */
+    uint16_t flags;        /* enum wal_frame_flag */
     uint32_t frame_size;   /* bytes, header and padding included; a multiple of WAL_BLOCK_SIZE */
     uint32_t payload_size; /* bytes of records */
     uint32_t records_count;

@@ -58,6 +58,7 @@ struct wal {
     uint32_t open_buffer;
     uint32_t open_payload; /* bytes of records in the open frame */
     uint32_t open_records;
+    bool open_begins_epoch;
 
     struct wal_slot slots[WAL_DEPTH_MAX];
     uint32_t slots_head;  /* of the oldest frame not released */
@@ -349,6 +350,14 @@ uint64_t wal_append(struct wal *wal, const struct record_header *record)
     return lsn;
 }
 
+void wal_begin_epoch(struct wal *wal, uint64_t lsn)
+{
+    REQUIRE(wal->open_records == 0 && !wal->open_begins_epoch);
+    REQUIRE(lsn >= wal->next_lsn && lsn % WAL_EPOCH_LSNS == 0);
+    wal->next_lsn = lsn;
+    wal->open_begins_epoch = true;
+}
+
 bool wal_may_seal(const struct wal *wal)
 {
     return wal->error == 0 && wal->slots_count < wal->depth && wal->change == CHANGE_NONE && open_frame_fits(wal);
@@ -365,8 +374,9 @@ static struct wal_frame_header open_frame_header(const struct wal *wal, uint32_t
 {
     return (struct wal_frame_header){
         .magic = WAL_FRAME_MAGIC,
-        .version = WAL_FORMAT_VERSION,
+        .version = wal->open_begins_epoch ? WAL_FRAME_VERSION_FLAGS : WAL_FORMAT_VERSION,
         .type = (uint8_t)open_frame_type(wal, config),
+        .flags = wal->open_begins_epoch ? WAL_FRAME_EPOCH : 0,
         .frame_size = (uint32_t)open_frame_size(wal),
         .payload_size = wal->open_payload,
         .records_count = wal->open_records,
@@ -460,6 +470,7 @@ void wal_seal(struct wal *wal, uint64_t time_ns, uint32_t engine_level, bool con
 {
     REQUIRE(wal_may_seal(wal));
     REQUIRE(IMPLIES(config, wal->open_records > 0));
+    REQUIRE(IMPLIES(wal->open_begins_epoch, wal->open_records > 0 && !config));
     if (time_ns > wal->last_time_ns)
         wal->last_time_ns = time_ns;
     struct wal_frame_header *frame = buffer_frame(wal, wal->open_buffer);
@@ -477,6 +488,7 @@ void wal_seal(struct wal *wal, uint64_t time_ns, uint32_t engine_level, bool con
     wal->open_buffer = (wal->open_buffer + 1) % (wal->options.depth_max + 1);
     wal->open_payload = 0;
     wal->open_records = 0;
+    wal->open_begins_epoch = false;
     segment_change_if_due(wal);
 }
 

@@ -80,6 +80,10 @@ bool wal_may_seal(const struct wal *wal);
  * NOOP, one that starts with a CONFIG record (config == true) a CONFIG frame. Requires wal_may_seal. */
 void wal_seal(struct wal *wal, uint64_t time_ns, uint32_t engine_level, bool config);
 
+/* The next frame begins an epoch: its first record gets `lsn`, a multiple of WAL_EPOCH_LSNS that is not below the next LSN, and it says
+ * so to its readers. Requires an open frame without records; the frame must get some. */
+void wal_begin_epoch(struct wal *wal, uint64_t lsn);
+
 /* The next durable frame in order, or NULL. Stays the same until wal_release. */
 const struct wal_frame_header *wal_durable(struct wal *wal);
 void wal_release(struct wal *wal);

@@ -181,10 +181,19 @@ static int successor_at(struct recovery *recovery, uint64_t offset, const struct
     return rc;
 }
 
+/* LSNs have no gaps, but where a frame begins an epoch. */
+static bool lsn_follows(const struct recovery *recovery, const struct wal_frame_header *frame)
+{
+    uint64_t next_lsn = recovery->position.next_lsn;
+    if ((frame->flags & WAL_FRAME_EPOCH) == 0)
+        return frame->first_lsn == next_lsn;
+    return frame->first_lsn >= next_lsn && frame->first_lsn % WAL_EPOCH_LSNS == 0;
+}
+
 /* A frame that is chained to its predecessor and yet contradicts it was written so: that is no torn write. */
 static bool frame_contradicts(const struct recovery *recovery, const struct wal_frame_header *frame)
 {
-    return frame->first_lsn != recovery->position.next_lsn || frame->time_ns < recovery->position.last_time_ns;
+    return !lsn_follows(recovery, frame) || frame->time_ns < recovery->position.last_time_ns;
 }
 
 static void frame_take(struct recovery *recovery, const struct wal_frame_header *frame)
@@ -198,7 +207,7 @@ static void frame_take(struct recovery *recovery, const struct wal_frame_header 
     report->last_time_ns = frame->time_ns;
     struct wal_position *position = &recovery->position;
     position->next_index++;
-    position->next_lsn += frame->records_count;
+    position->next_lsn = frame->first_lsn + frame->records_count;
     position->last_time_ns = frame->time_ns;
     position->previous_hash = frame->hash;
     recovery->tail_offset += frame->frame_size;
@@ -341,6 +350,8 @@ static void header_examine(struct recovery *recovery, const struct header_view *
     bool own = view->state == HEADER_OWN;
     if (view->state == HEADER_FOREIGN)
         damage_note(recovery, view->foreign, 0);
+    if (own && header->first_frame_index < recovery->position.next_index)
+        damage_note(recovery, "the segment begins at a frame that an earlier segment holds: two histories are mixed", 0);
     if (own && header->first_frame_index > recovery->position.next_index && findings->following_sequence == 0)
         findings->following_sequence = recovery->reader.sequence;
     bool continues = own && header->first_frame_index == recovery->position.next_index &&

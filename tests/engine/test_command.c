@@ -27,6 +27,7 @@ union item {
     struct config_record config;
     struct recovered_record recovered;
     struct commit_latency_record latency;
+    struct epoch_record epoch;
     uint8_t bytes[RECORD_SIZE_MAX];
 };
 
@@ -98,6 +99,9 @@ static void fill_by_kind(uint8_t kind)
         break;
     case OPERATION_COMMIT_LATENCY:
         fill_header(kind, sizeof(item.latency));
+        break;
+    case OPERATION_EPOCH:
+        fill_header(kind, sizeof(item.epoch));
         break;
     default:
         item.header.key = none; /* BARRIER and RECOVERED are all header */
@@ -348,7 +352,7 @@ Test(command, questions_are_judged_field_by_field)
 
 Test(command, a_system_record_is_judged_by_its_header)
 {
-    for (uint8_t kind = OPERATION_CONFIG; kind <= OPERATION_COMMIT_LATENCY; kind++) {
+    for (uint8_t kind = OPERATION_CONFIG; kind <= OPERATION_EPOCH; kind++) {
         fill_by_kind(kind);
         item.header.flags = RECORD_BY_SHARD;
         item.header.property = 0;

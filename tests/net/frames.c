@@ -20,6 +20,13 @@ void frame_append(struct frame *frame, const struct record_header *record)
     frame->header.type = WAL_FRAME_DATA;
 }
 
+void frame_begin_epoch(struct frame *frame, uint64_t lsn)
+{
+    frame->header.version = WAL_FRAME_VERSION_FLAGS;
+    frame->header.flags = WAL_FRAME_EPOCH;
+    frame->header.first_lsn = lsn;
+}
+
 struct engine_limits small_limits(void)
 {
     return (struct engine_limits){ .properties_max = 8,
@@ -58,6 +65,17 @@ struct config_record record_config(struct engine_limits limits)
 struct recovered_record record_recovered(void)
 {
     struct recovered_record record = { .header = header_of(OPERATION_RECOVERED, sizeof record, 0, 0) };
+    return record;
+}
+
+struct epoch_record record_epoch(uint64_t last_lsn, uint64_t granted_lsn, uint64_t first_lsn)
+{
+    struct epoch_record record = { .number = first_lsn / WAL_EPOCH_LSNS,
+                                   .last_lsn = last_lsn,
+                                   .granted_lsn = granted_lsn,
+                                   .wall_ns = 1,
+                                   .reason = EPOCH_CUT };
+    record.header = header_of(OPERATION_EPOCH, sizeof record, 0, 0);
     return record;
 }
 

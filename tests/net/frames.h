@@ -15,6 +15,8 @@ struct frame {
 /* An empty frame behind `lsn`, the last LSN before it. */
 void frame_begin(struct frame *frame, uint64_t lsn, uint64_t time_ns);
 void frame_append(struct frame *frame, const struct record_header *record);
+/* Makes an empty frame one that begins an epoch at `lsn`. */
+void frame_begin_epoch(struct frame *frame, uint64_t lsn);
 
 /* Limits that cost about a megabyte. */
 struct engine_limits small_limits(void);
@@ -22,6 +24,7 @@ struct engine_limits small_limits(void);
 /* Records. Keys are `number` in both halves; deadlines lie a minute behind `time_ns`. */
 struct config_record record_config(struct engine_limits limits);
 struct recovered_record record_recovered(void);
+struct epoch_record record_epoch(uint64_t last_lsn, uint64_t granted_lsn, uint64_t first_lsn);
 struct property_create record_property(uint64_t property, int32_t business_date, uint64_t number, uint64_t time_ns);
 struct room_type_create record_room_type(uint64_t property, uint32_t room_type, uint16_t rooms, uint64_t number,
                                          uint64_t time_ns);

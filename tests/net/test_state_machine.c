@@ -220,6 +220,117 @@ Test(state_machine, an_LSN_that_was_there_before_is_refused)
     expect_refused(&the_world, "comes twice");
 }
 
+/* ---- Epochs ------------------------------------------------------------------------------------------------------------ */
+
+#define EPOCH_LSN (2 * WAL_EPOCH_LSNS)
+
+static void world_begin_epoch(struct world *world, struct epoch_record epoch)
+{
+    frame_begin_epoch(&world->frame, EPOCH_LSN);
+    APPEND(world, epoch);
+}
+
+Test(state_machine, an_epoch_goes_on_past_everything_granted)
+{
+    world_start(&the_world);
+    world_fill(&the_world);
+    struct hash128 before = engine_state_hash(the_world.machine.engine);
+    the_world.frame.header.time_ns = engine_log_time(the_world.machine.engine);
+    world_begin_epoch(&the_world, record_epoch(the_world.lsn, EPOCH_LSN - 1, EPOCH_LSN));
+    cr_assert_eq(world_apply(&the_world), 0);
+    cr_assert_eq(engine_last_lsn(the_world.machine.engine), EPOCH_LSN);
+    cr_assert(hash128_equal(before, engine_state_hash(the_world.machine.engine)));
+    state_machine_free(&the_world.machine);
+}
+
+static uint16_t last_status;
+static uint64_t last_token;
+
+static void status_note(void *context, const struct record_header *record, uint64_t lsn,
+                        const union apply_result *result)
+{
+    (void)context;
+    (void)record;
+    (void)lsn;
+    last_status = result->header.status;
+    last_token = operation_class(record->kind) == OPERATION_CLASS_LEASE ? result->lease.token : 0;
+}
+
+static uint16_t status_of_renewal(struct world *world, uint64_t resource, uint64_t token)
+{
+    struct lease_renew renew = {
+        .header = { .size = sizeof renew, .kind = OPERATION_LEASE_RENEW, .version = 1, .property = 1 },
+        .resource = resource,
+        .token = token,
+        .ttl_ns = NS_PER_MINUTE,
+    };
+    frame_begin(&world->frame, engine_last_lsn(world->machine.engine), world->time_ns);
+    APPEND(world, renew);
+    cr_assert_eq(state_machine_apply(&world->machine, &world->frame.header, status_note, NULL), 0);
+    return last_status;
+}
+
+/* The resource has a lease that survived the cut; tokens up to EPOCH_LSN - 1 were given out behind it and are cut away. */
+Test(state_machine, a_token_that_was_cut_away_is_worth_nothing_and_is_never_granted_again)
+{
+    world_start(&the_world);
+    world_fill(&the_world); /* the lease of resource 7 is the last record */
+    uint64_t kept = the_world.lsn;
+    world_begin_epoch(&the_world, record_epoch(the_world.lsn, EPOCH_LSN - 5, EPOCH_LSN));
+    cr_assert_eq(world_apply(&the_world), 0);
+    cr_assert_eq(status_of_renewal(&the_world, 7, kept), STATUS_OK);
+    cr_assert_eq(status_of_renewal(&the_world, 7, kept + 1), STATUS_TOKEN_INVALID);
+    cr_assert_eq(status_of_renewal(&the_world, 7, EPOCH_LSN - 5), STATUS_TOKEN_INVALID);
+    cr_assert_eq(status_of_renewal(&the_world, 8, EPOCH_LSN - 5), STATUS_NO_SUCH_LEASE);
+    cr_assert_eq(status_of_renewal(&the_world, 7, EPOCH_LSN + WAL_EPOCH_LSNS), STATUS_TOKEN_UNKNOWN);
+    frame_begin(&the_world.frame, engine_last_lsn(the_world.machine.engine), the_world.time_ns);
+    APPEND(&the_world, record_acquire(1, 8, 98, NS_PER_MINUTE));
+    cr_assert_eq(state_machine_apply(&the_world.machine, &the_world.frame.header, status_note, NULL), 0);
+    cr_assert_eq(last_status, STATUS_OK);
+    cr_assert_gt(last_token, EPOCH_LSN);
+    cr_assert_eq(status_of_renewal(&the_world, 8, EPOCH_LSN - 5), STATUS_FENCED);
+    state_machine_free(&the_world.machine);
+}
+
+Test(state_machine, only_a_frame_that_jumps_has_an_EPOCH_record_and_in_front)
+{
+    struct epoch_record epoch = record_epoch(1, 1, EPOCH_LSN);
+    world_start(&the_world);
+    APPEND(&the_world, epoch);
+    expect_refused(&the_world, "where no LSN jumps");
+    world_start(&the_world);
+    world_begin_epoch(&the_world, epoch);
+    APPEND(&the_world, epoch);
+    expect_refused(&the_world, "where no LSN jumps");
+    world_start(&the_world);
+    frame_begin_epoch(&the_world.frame, EPOCH_LSN);
+    APPEND(&the_world, record_recovered());
+    APPEND(&the_world, epoch);
+    expect_refused(&the_world, "does not begin with an EPOCH");
+}
+
+Test(state_machine, an_EPOCH_record_that_contradicts_its_log_is_refused)
+{
+    static const struct {
+        uint64_t last_lsn, granted_lsn, number, reserved, reason;
+        const char *text;
+    } wrongs[] = {
+        { 2, 2, 2, 0, EPOCH_CUT, "another last LSN" },         { 0, 2, 2, 0, EPOCH_CUT, "another last LSN" },
+        { 1, 0, 2, 0, EPOCH_CUT, "does not lie behind" },      { 1, EPOCH_LSN, 2, 0, EPOCH_CUT, "does not lie behind" },
+        { 1, 1, 1, 0, EPOCH_CUT, "number or reason" },         { 1, 1, 2, 1, EPOCH_CUT, "number or reason" },
+        { 1, 1, 2, 0, 0, "number or reason" },                 { 1, 1, 2, 0, EPOCH_RESHARD + 1, "number or reason" },
+    };
+    for (size_t i = 0; i < ARRAY_COUNT(wrongs); i++) {
+        struct epoch_record epoch = record_epoch(wrongs[i].last_lsn, wrongs[i].granted_lsn, EPOCH_LSN);
+        epoch.number = wrongs[i].number;
+        epoch.reserved = (uint32_t)wrongs[i].reserved;
+        epoch.reason = (uint32_t)wrongs[i].reason;
+        world_start(&the_world);
+        world_begin_epoch(&the_world, epoch);
+        expect_refused(&the_world, wrongs[i].text);
+    }
+}
+
 Test(state_machine, an_unknown_engine_level_is_refused)
 {
     static const uint32_t levels[] = { 0, ENGINE_LEVEL + 1, UINT32_MAX };

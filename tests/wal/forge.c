@@ -90,8 +90,9 @@ struct world_frame forge_frame(struct forge *forge, struct forge_frame wanted)
     uint64_t sequence = or_natural(wanted.salt_sequence, forge->sequence);
     *frame = (struct wal_frame_header){
         .magic = WAL_FRAME_MAGIC,
-        .version = (uint8_t)or_natural(wanted.version, WAL_FORMAT_VERSION),
+        .version = (uint8_t)or_natural(wanted.version, wanted.flags != 0 ? WAL_FRAME_VERSION_FLAGS : WAL_FORMAT_VERSION),
         .type = wanted.records > 0 ? WAL_FRAME_DATA : WAL_FRAME_NOOP,
+        .flags = wanted.flags,
         .frame_size = (uint32_t)wal_frame_padded_size(payload_size),
         .payload_size = payload_size,
         .records_count = wanted.records,
@@ -126,7 +127,7 @@ struct world_frame forge_frame(struct forge *forge, struct forge_frame wanted)
     };
     forge->offset += frame->frame_size;
     forge->next_index++;
-    forge->next_lsn += wanted.records;
+    forge->next_lsn = (wanted.flags != 0 ? frame->first_lsn : forge->next_lsn) + wanted.records;
     forge->previous_hash = frame->hash;
     return made;
 }

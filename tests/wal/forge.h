@@ -27,6 +27,7 @@ struct forge_frame {
     uint64_t salt_sequence; /* seal under another segment's salt, and say so */
     uint32_t block_number;
     uint8_t version;
+    uint16_t flags; /* raise the version, unless the test names one */
     bool other_history;
 };
 

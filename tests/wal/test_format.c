@@ -119,18 +119,40 @@ Test(format, the_salt_is_the_hash_of_uuid_shard_and_sequence)
     cr_assert_eq(wal_salt(seed, 5, 0x107), XXH3_64bits(seed, sizeof(seed)));
 }
 
+Test(format, a_frame_that_begins_an_epoch_carries_records_that_are_no_configuration)
+{
+    make_frame(2, 96);
+    frame->version = WAL_FRAME_VERSION_FLAGS;
+    frame->flags = WAL_FRAME_EPOCH;
+    wal_frame_seal(frame, SALT);
+    cr_assert_null(check(), "%s", check());
+    frame->type = WAL_FRAME_CONFIG;
+    expect_wrong("type contradicts its flags");
+    cr_assert_eq(wal_epoch_behind(1), WAL_EPOCH_LSNS);
+    cr_assert_eq(wal_epoch_behind(WAL_EPOCH_LSNS - 1), WAL_EPOCH_LSNS);
+    cr_assert_eq(wal_epoch_behind(WAL_EPOCH_LSNS), 2 * WAL_EPOCH_LSNS);
+}
+
 Test(format, a_frame_that_contradicts_itself_is_not_valid_however_well_it_is_sealed)
 {
     make_frame(2, 96);
-    frame->version = 2;
+    frame->version = 3;
     expect_wrong("newer");
     cr_assert(wal_frame_is_newer(frame, SALT));
+    frame->version = 2; /* for frames with a flag only */
+    expect_wrong("version");
+    cr_assert_not(wal_frame_is_newer(frame, SALT));
     frame->version = 0;
     expect_wrong("version");
     cr_assert_not(wal_frame_is_newer(frame, SALT));
     make_frame(2, 96);
     cr_assert_not(wal_frame_is_newer(frame, SALT));
     frame->flags = 1;
+    expect_wrong("flags");
+    frame->version = 2;
+    frame->flags = 2;
+    expect_wrong("flags");
+    frame->flags = 3;
     expect_wrong("flags");
     make_frame(2, 96);
     frame->type = 0;

@@ -47,7 +47,7 @@ static XXH128_hash_t finish_frame(size_t offset, uint64_t type, uint64_t payload
 {
     uint64_t frame_size = (128 + payload_size + 4095) / 4096 * 4096;
     put_text(offset, "IFRM");
-    put(offset + 4, 1, 1); /* version */
+    put(offset + 4, expected[offset + 6] != 0 ? 2 : 1, 1); /* version: 2 with flags */
     put(offset + 5, type, 1);
     put(offset + 8, frame_size, 4);
     put(offset + 12, payload_size, 4);
@@ -130,6 +130,27 @@ Test(log_golden, a_segment_is_written_exactly_as_the_format_says)
     /* And the hash of it all, so that this test cannot drift along with the code. */
     cr_assert_eq(XXH3_64bits(written, size), UINT64_C(0xafd988bccac33ec6), "%llx",
                  (unsigned long long)XXH3_64bits(written, size));
+}
+
+Test(log_golden, a_frame_that_begins_an_epoch_is_written_exactly_as_the_format_says)
+{
+    world_init(&world, "/data");
+    world_start(&world);
+    wal_begin_epoch(world.wal, UINT64_C(0x30000000000));
+    (void)world_append(&world, 72);
+    wal_seal(world.wal, 1000, 1, false);
+    world_drain(&world);
+    cr_assert_eq(world_read(&world).position.next_lsn, UINT64_C(0x30000000001));
+    world_stop(&world);
+
+    size_t size = 0;
+    const uint8_t *written = fake_io_file("/data/shard-000/0000000000000001.wal", &size);
+    memcpy(expected, written, 8192); /* the uuid that seeds the checksums */
+    put_record(8192 + 128, 72, UINT64_C(0x30000000000));
+    put(8192 + 6, 1, 2); /* flags */
+    (void)finish_frame(8192, 1, 72, 1, 1, UINT64_C(0x30000000000), 1000, NULL);
+    for (size_t i = 8192; i < size; i++)
+        cr_assert_eq(written[i], expected[i], "byte %zu: %02x, expected %02x", i, written[i], expected[i]);
 }
 
 Test(log_golden, meta_is_written_exactly_as_the_format_says)

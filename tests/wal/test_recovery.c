@@ -641,6 +641,15 @@ Test(recovery, a_segment_written_under_another_shard_count_is_refused)
     expect_damage("another shard count", LOG_FRAMES + 1);
 }
 
+Test(recovery, a_segment_of_another_history_is_refused_and_not_discarded)
+{
+    make_log();
+    struct forge other = forge;
+    other.next_index = LOG_FRAMES - 1; /* a copy taken before the last two frames went on by itself */
+    append_foreign(forge_header(&other, 4));
+    expect_damage("two histories", LOG_FRAMES + 1);
+}
+
 Test(recovery, a_segment_of_a_newer_version_is_refused_and_not_discarded)
 {
     make_log();
@@ -653,8 +662,55 @@ Test(recovery, a_segment_of_a_newer_version_is_refused_and_not_discarded)
 Test(recovery, a_frame_of_a_newer_version_is_refused_and_not_discarded)
 {
     make_log();
-    forge_frame(&forge, (struct forge_frame){ .records = 1, .record_size = 96, .version = 2 });
+    forge_frame(&forge, (struct forge_frame){ .records = 1, .record_size = 96, .version = 3 });
     expect_damage("newer", LOG_FRAMES + 1);
+}
+
+/* ---- Epochs --------------------------------------------------------------------------------------------------------------- */
+
+static const struct forge_frame epoch_frame = {
+    .records = 2, .record_size = 96, .flags = WAL_FRAME_EPOCH, .first_lsn = WAL_EPOCH_LSNS
+};
+
+Test(recovery, an_epoch_begins_where_its_frame_says_and_LSNs_go_on_from_there)
+{
+    make_log();
+    forge_frame(&forge, epoch_frame);
+    forge_frame(&forge, (struct forge_frame){ .records = 1, .record_size = 96 });
+    struct forge_frame later = epoch_frame;
+    later.first_lsn = 7 * WAL_EPOCH_LSNS; /* those between were cut away */
+    forge_frame(&forge, later);
+    struct wal_report report = world_read(&world);
+    cr_assert_eq(report.verdict, WAL_CLEAN, "%s", report.stop_reason);
+    cr_assert_eq(report.frames, (uint64_t)LOG_FRAMES + 3);
+    cr_assert_eq(report.last_lsn, 7 * WAL_EPOCH_LSNS + 1);
+    cr_assert_eq(report.position.next_lsn, 7 * WAL_EPOCH_LSNS + 2);
+}
+
+Test(recovery, LSNs_that_jump_without_the_flag_are_damage)
+{
+    make_log();
+    struct forge_frame jump = epoch_frame;
+    jump.flags = 0;
+    forge_frame(&forge, jump);
+    expect_damage("LSN or time", LOG_FRAMES + 1);
+}
+
+Test(recovery, an_epoch_that_lies_before_the_log_is_damage)
+{
+    make_log();
+    forge_frame(&forge, epoch_frame);
+    forge_frame(&forge, epoch_frame); /* the same LSNs a second time */
+    expect_damage("LSN or time", LOG_FRAMES + 2);
+}
+
+Test(recovery, a_flag_without_a_jump_is_damage)
+{
+    make_log();
+    struct forge_frame flat = epoch_frame;
+    flat.first_lsn = forge.next_lsn;
+    forge_frame(&forge, flat);
+    expect_damage("LSN or time", LOG_FRAMES + 1);
 }
 
 Test(recovery, a_chained_frame_that_contradicts_its_predecessor_is_no_torn_write)

@@ -170,6 +170,14 @@ static const struct field fields_commit_latency_record[] = {
 };
 TABLE(commit_latency_record);
 
+static const struct field fields_epoch_record[] = {
+    NESTED(epoch_record, header, record_header), FIELD(epoch_record, number, UNSIGNED),
+    FIELD(epoch_record, last_lsn, UNSIGNED),     FIELD(epoch_record, granted_lsn, UNSIGNED),
+    FIELD(epoch_record, wall_ns, TIME),          FIELD(epoch_record, reason, EPOCH_REASON),
+    FIELD(epoch_record, reserved, RESERVED),
+};
+TABLE(epoch_record);
+
 static const struct field fields_result_header[] = {
     FIELD(result_header, size, UNSIGNED),    FIELD(result_header, status, STATUS),
     FIELD(result_header, flags, BITS),       FIELD(result_header, item, UNSIGNED),
@@ -324,6 +332,7 @@ static const struct field_table *const tables[] = {
     &table_config_record,
     &table_recovered_record,
     &table_commit_latency_record,
+    &table_epoch_record,
     &table_result_header,
     &table_mutation_result,
     &table_lease_result,
@@ -396,6 +405,7 @@ const struct field_table *field_table_of_result(uint8_t operation)
 static const char *const state_names[] = { "NONE", "HELD", "CONFIRMED", "RELEASED", "EXPIRED", "CANCELLED" };
 static const char *const lease_state_names[] = { "NONE", "LIVE", "EXPIRED", "RELEASED" };
 static const char *const what_names[] = { "NOTHING", "RESERVATION", "OUTCOME" };
+static const char *const epoch_reason_names[] = { "NONE", "CUT", "RESTORE", "RESHARD" };
 static const struct {
     uint64_t number;
     const char *name;
@@ -445,6 +455,8 @@ const char *field_value_name(enum field_kind kind, uint64_t value)
         return value < ARRAY_COUNT(lease_state_names) ? lease_state_names[value] : NULL;
     if (kind == FIELD_WHAT)
         return value < ARRAY_COUNT(what_names) ? what_names[value] : NULL;
+    if (kind == FIELD_EPOCH_REASON)
+        return value < ARRAY_COUNT(epoch_reason_names) ? epoch_reason_names[value] : NULL;
     return kind == FIELD_LIMIT ? limit_name(value) : NULL;
 }
 

@@ -24,7 +24,8 @@ enum field_kind {
     FIELD_STATE, /* enum reservation_state */
     FIELD_LIMIT,
     FIELD_LEASE_STATE,
-    FIELD_WHAT, /* enum lookup_what */
+    FIELD_WHAT,         /* enum lookup_what */
+    FIELD_EPOCH_REASON, /* enum epoch_reason */
     FIELD_RESERVED,
     FIELD_NESTED, /* another table: a header in front, limits, lines */
 };

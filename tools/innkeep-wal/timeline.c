@@ -364,6 +364,21 @@ static void restart_tell(struct timeline *timeline, const struct wal_frame_heade
     leases_extend(timeline, frame, lsn);
 }
 
+/* Where the log was cut, restored or resharded: what follows may contradict what somebody was told before. */
+static void epoch_tell(struct timeline *timeline, const struct wal_frame_header *frame, uint64_t lsn)
+{
+    static const char *const done[] = { [EPOCH_CUT] = "the log is cut",
+                                        [EPOCH_RESTORE] = "the log is restored from a copy",
+                                        [EPOCH_RESHARD] = "the log goes on from resharded state" };
+    const struct epoch_record *epoch = (const void *)wal_record_first(frame);
+    struct event event = { .name = "epoch", .time_ns = frame->time_ns, .lsn = lsn, .frame = frame->index };
+    snprintf(event.doing, sizeof event.doing, "%s behind LSN %" PRIu64, done[epoch->reason], epoch->last_lsn);
+    if (epoch->reason == EPOCH_CUT)
+        snprintf(event.outcome, sizeof event.outcome, "LSNs to %" PRIu64 " were given out and are void",
+                 epoch->granted_lsn);
+    event_add_if_asked(timeline, &event, lsn);
+}
+
 /* ---- What records say ----------------------------------------------------------------------------------------------------------- */
 
 static void lease_follow(struct timeline *timeline, const struct placed_record *placed)
@@ -478,6 +493,8 @@ static void record_tell(void *context, const struct wal_frame_header *frame, con
         return;
     if (record->kind == OPERATION_RECOVERED)
         restart_tell(timeline, frame, lsn);
+    if (record->kind == OPERATION_EPOCH)
+        epoch_tell(timeline, frame, lsn);
     if (!is_told(timeline, &placed))
         return;
     if (is_lease(record))
