@@ -20,25 +20,25 @@
 /* X(name, number, item struct, class). Classes: MUTATION (logged, keyed), LEASE (logged, no key), TICK (logged, no
  * effect), QUERY (read, never logged), SESSION (about the connection), SYSTEM (written by the server into its own log;
  * refused from the wire). */
-#define OPERATION_MAP(X)                               \
-    X(PROPERTY_CREATE, 1, property_create, MUTATION)   \
-    X(ROOM_TYPE_CREATE, 2, room_type_create, MUTATION) \
-    X(ROOMS_SET, 3, rooms_set, MUTATION)               \
-    X(RESERVE, 10, reserve, MUTATION)                  \
-    X(CONFIRM, 11, reservation_change, MUTATION)       \
-    X(RELEASE, 12, reservation_change, MUTATION)       \
-    X(CANCEL, 13, reservation_change, MUTATION)        \
-    X(LEASE_ACQUIRE, 30, lease_acquire, LEASE)         \
-    X(LEASE_RENEW, 31, lease_renew, LEASE)             \
-    X(LEASE_RELEASE, 32, lease_release, LEASE)         \
-    X(BARRIER, 40, barrier, TICK)                      \
-    X(LOOKUP, 64, lookup, QUERY)                       \
-    X(CALENDAR, 65, calendar, QUERY)                   \
-    X(LEASE_SHOW, 66, lease_show, QUERY)               \
-    X(STATUS, 80, status_query, SESSION)               \
-    X(HELLO, 81, hello, SESSION)                       \
-    X(CONFIG, 128, config_record, SYSTEM)              \
-    X(RECOVERED, 129, recovered_record, SYSTEM)        \
+#define OPERATION_MAP(X)                                  \
+    X(PROPERTY_CREATE, 1, property_create, MUTATION)      \
+    X(ROOM_TYPE_CREATE, 2, room_type_create, MUTATION)    \
+    X(ROOMS_SET, 3, rooms_set, MUTATION)                  \
+    X(RESERVE, 10, reserve, MUTATION)                     \
+    X(CONFIRM, 11, reservation_change, MUTATION)          \
+    X(RELEASE, 12, reservation_change, MUTATION)          \
+    X(CANCEL, 13, reservation_change, MUTATION)           \
+    X(LEASE_ACQUIRE, 30, lease_acquire, LEASE)            \
+    X(LEASE_RENEW, 31, lease_renew, LEASE)                \
+    X(LEASE_RELEASE, 32, lease_release, LEASE)            \
+    X(BARRIER, 40, barrier, TICK)                         \
+    X(LOOKUP, 64, lookup, QUERY)                          \
+    X(CALENDAR, 65, calendar, QUERY)                      \
+    X(LEASE_SHOW, 66, lease_show, QUERY)                  \
+    X(STATUS, 80, status_query, SESSION)                  \
+    X(HELLO, 81, hello, SESSION)                          \
+    X(CONFIG, 128, config_record, SYSTEM)                 \
+    X(RECOVERED, 129, recovered_record, SYSTEM)           \
     X(COMMIT_LATENCY, 130, commit_latency_record, SYSTEM) \
     X(EPOCH, 131, epoch_record, SYSTEM)
 

@@ -116,7 +116,8 @@ static int epoch_begin(struct state_machine *machine, const struct wal_frame_hea
     const struct record_header *first = first_record(frame);
     machine->epoch_lsn = jumps ? frame->first_lsn : 0;
     if (jumps && (first == NULL || first->kind != OPERATION_EPOCH))
-        return fail(machine, -EBADMSG, frame->first_lsn, "a frame's LSNs jump, but it does not begin with an EPOCH record");
+        return fail(machine, -EBADMSG, frame->first_lsn,
+                    "a frame's LSNs jump, but it does not begin with an EPOCH record");
     return 0;
 }
 

@@ -17,7 +17,7 @@ struct state_machine {
     bool prefault; /* a server's: touch all memory now, so that none is missing and no page is waited for later */
     uint64_t records_applied;
     uint64_t epoch_lsn; /* of the frame begun: where its EPOCH record stands; 0: it has none */
-    const char *error; /* after a failed apply: what is wrong (static storage) */
+    const char *error;  /* after a failed apply: what is wrong (static storage) */
     uint64_t error_lsn;
 };
 

@@ -79,6 +79,7 @@ struct contents {
     bool meta;
     bool creating;
     bool shard;
+    bool cutting;
     char foreign[256]; /* the first name that is none of ours; "" */
 };
 
@@ -98,6 +99,8 @@ static int contents_visit(void *context, const char *name)
         contents->creating = true;
     else if (is_shard_name(name))
         contents->shard = true;
+    else if (strcmp(name, WAL_NAME_CUTTING) == 0)
+        contents->cutting = true;
     else if (strcmp(name, NAME_LOCK) != 0 && strcmp(name, NAME_META_TMP) != 0 && strcmp(name, "lost+found") != 0 &&
              contents->foreign[0] == '\0')
         snprintf(contents->foreign, sizeof(contents->foreign), "%s", name);
@@ -413,6 +416,12 @@ static int directory_open_locked(struct io *io, struct wal_directory *directory,
         return rc;
     if (!contents.meta)
         return directory_make(io, directory, shards != 0 ? shards : shards_default, segment_size, why);
+    if (contents.cutting)
+        return complain(
+            why, -EBUSY,
+            "A cut of the log in %s was interrupted, so it is between two states. Run the same innkeep-wal cut "
+            "again to finish it; nothing was changed now.",
+            directory->path);
     rc = meta_read(io, directory, why);
     if (rc == 0)
         rc = shards_check(io, directory, shards, why);
@@ -473,7 +482,15 @@ int wal_directory_inspect(struct io *io, const char *path, struct wal_directory 
         return complain(
             &why, -ENOENT, "%s is not an Innkeep data directory: it has no meta file%s.", directory->path,
             contents.creating ? ", because making it was interrupted; the next start of a server finishes it" : "");
+    directory->cutting = contents.cutting;
     return meta_read(io, directory, &why);
+}
+
+int wal_directory_lock(struct io *io, struct wal_directory *directory, char *why_text, size_t why_size)
+{
+    REQUIRE(directory->lock_file < 0);
+    const struct why why = { .text = why_text, .size = why_size };
+    return lock_take(io, directory, &why);
 }
 
 void wal_directory_close(struct io *io, struct wal_directory *directory)

@@ -17,7 +17,11 @@ struct wal_directory {
     struct wal_directory_header header;
     int lock_file; /* -1: opened without the lock, for reading */
     bool created;  /* by this call: there is no log yet */
+    bool cutting;  /* a cut of its log was begun and not finished: no server starts on it */
 };
+
+/* DIR/cutting: what a cut is about to do (innkeep-wal cut). While it is there, the log is between two states. */
+#define WAL_NAME_CUTTING "cutting"
 
 /* Opens a data directory for a server, making it if it is missing or empty, and takes its lock.
  * shards: 0 for what is there (or shards_default for a new one); otherwise it must be what is there.
@@ -29,6 +33,10 @@ MUST_USE int wal_directory_open(struct io *io, const char *path, uint32_t shards
 /* Opens for reading only: takes no lock, writes nothing, works on a copy and on a live directory. */
 MUST_USE int wal_directory_inspect(struct io *io, const char *path, struct wal_directory *directory, char *why,
                                    size_t why_size);
+
+/* Takes the lock of a directory that was opened for reading, for a tool that is to change it. 0, or a negative value with a sentence in
+ * why[]: -EWOULDBLOCK while a server, or another such tool, has it. */
+MUST_USE int wal_directory_lock(struct io *io, struct wal_directory *directory, char *why, size_t why_size);
 
 void wal_directory_close(struct io *io, struct wal_directory *directory);
 

@@ -18,7 +18,7 @@
 struct discard {
     struct wal_reader reader;
     const struct wal_source *source;
-    const struct wal_report *report;
+    struct wal_place end; /* behind the last good frame */
     struct wal_segments segments;
 };
 
@@ -30,7 +30,7 @@ struct extent {
 /* A later segment goes as a whole, header included; the one with the last good frame from behind that frame on. */
 static uint64_t segment_begin(const struct discard *discard, uint64_t sequence)
 {
-    return sequence == discard->report->tail_segment_sequence ? discard->report->tail_offset : 0;
+    return sequence == discard->end.segment_sequence ? discard->end.offset : 0;
 }
 
 /* Opens a segment and finds the extent of its dropped bytes that are not zero. */
@@ -138,7 +138,7 @@ static int segments_walk(struct discard *discard, enum discard_step step)
 {
     for (size_t i = discard->segments.count; i-- > 0;) {
         uint64_t sequence = discard->segments.sequences[i];
-        if (sequence < discard->report->tail_segment_sequence)
+        if (sequence < discard->end.segment_sequence)
             break;
         struct extent extent;
         int rc = extent_find(discard, sequence, &extent);
@@ -154,7 +154,10 @@ int wal_discard_tail(struct io *io, const struct wal_source *source, const struc
 {
     REQUIRE(report->verdict == WAL_TORN_TAIL);
     REQUIRE(report->tail_segment_sequence > 0 && report->tail_offset >= WAL_SEGMENT_DATA_OFFSET);
-    struct discard discard = { .source = source, .report = report };
+    struct discard discard = {
+        .source = source,
+        .end = { .segment_sequence = report->tail_segment_sequence, .offset = report->tail_offset },
+    };
     int rc = wal_reader_init(&discard.reader, io, source->directory, source->uuid, source->shard);
     if (rc == 0)
         rc = wal_segments_list(io, source->directory, &discard.segments);
@@ -164,6 +167,48 @@ int wal_discard_tail(struct io *io, const struct wal_source *source, const struc
         rc = io_sync_directory(io, source->directory);
     if (rc == 0)
         rc = segments_walk(&discard, STEP_CLEAR);
+    wal_reader_free(&discard.reader);
+    wal_segments_free(&discard.segments);
+    return rc;
+}
+
+/* ---- Ending a log somewhere else ------------------------------------------------------------------------------------------- */
+
+static int segment_remove(struct discard *discard, uint64_t sequence)
+{
+    char path[WAL_FILE_PATH_SIZE];
+    int rc = wal_file_path(path, discard->source->directory, sequence, WAL_SUFFIX_SEGMENT);
+    if (rc == 0)
+        rc = io_unlink(discard->reader.io, path);
+    return rc == 0 ? io_sync_directory(discard->reader.io, discard->source->directory) : rc;
+}
+
+/* What is left after a crash in between is never a log with a hole: the last goes first. */
+static int segments_end(struct discard *discard)
+{
+    for (size_t i = discard->segments.count; i-- > 0;) {
+        uint64_t sequence = discard->segments.sequences[i];
+        if (sequence <= discard->end.segment_sequence)
+            break;
+        int rc = segment_remove(discard, sequence);
+        if (rc != 0)
+            return rc;
+    }
+    struct extent extent;
+    int rc = extent_find(discard, discard->end.segment_sequence, &extent);
+    return rc == 0 && extent.end > 0 ? extent_clear(discard, &extent) : rc;
+}
+
+int wal_end_at(struct io *io, const struct wal_source *source, struct wal_place place)
+{
+    REQUIRE(place.segment_sequence > 0);
+    REQUIRE(place.offset >= WAL_SEGMENT_DATA_OFFSET && place.offset % WAL_BLOCK_SIZE == 0);
+    struct discard discard = { .source = source, .end = place };
+    int rc = wal_reader_init(&discard.reader, io, source->directory, source->uuid, source->shard);
+    if (rc == 0)
+        rc = wal_segments_list(io, source->directory, &discard.segments);
+    if (rc == 0)
+        rc = segments_end(&discard);
     wal_reader_free(&discard.reader);
     wal_segments_free(&discard.segments);
     return rc;

@@ -351,7 +351,8 @@ static void header_examine(struct recovery *recovery, const struct header_view *
     if (view->state == HEADER_FOREIGN)
         damage_note(recovery, view->foreign, 0);
     if (own && header->first_frame_index < recovery->position.next_index)
-        damage_note(recovery, "the segment begins at a frame that an earlier segment holds: two histories are mixed", 0);
+        damage_note(recovery, "the segment begins at a frame that an earlier segment holds: two histories are mixed",
+                    0);
     if (own && header->first_frame_index > recovery->position.next_index && findings->following_sequence == 0)
         findings->following_sequence = recovery->reader.sequence;
     bool continues = own && header->first_frame_index == recovery->position.next_index &&

@@ -70,4 +70,15 @@ MUST_USE int wal_read(struct io *io, const struct wal_source *source, wal_visit 
  * the torn tail or part of it, and saved files that are complete. 0 or a negated errno. */
 MUST_USE int wal_discard_tail(struct io *io, const struct wal_source *source, const struct wal_report *report);
 
+/* Where a log is to end: behind the frame that ends there. */
+struct wal_place {
+    uint64_t segment_sequence;
+    uint64_t offset; /* at least WAL_SEGMENT_DATA_OFFSET */
+};
+
+/* Ends a log at a place, whatever lies behind: later segments go, the last one first, and then the rest of the segment is cleared, all of it
+ * durably. Nothing is saved. A crash at any moment leaves something in between, and calling it again finishes it. The caller sees to it that
+ * nobody starts on the log meanwhile. 0 or a negated errno. */
+MUST_USE int wal_end_at(struct io *io, const struct wal_source *source, struct wal_place place);
+
 #endif

@@ -315,10 +315,14 @@ Test(state_machine, an_EPOCH_record_that_contradicts_its_log_is_refused)
         uint64_t last_lsn, granted_lsn, number, reserved, reason;
         const char *text;
     } wrongs[] = {
-        { 2, 2, 2, 0, EPOCH_CUT, "another last LSN" },         { 0, 2, 2, 0, EPOCH_CUT, "another last LSN" },
-        { 1, 0, 2, 0, EPOCH_CUT, "does not lie behind" },      { 1, EPOCH_LSN, 2, 0, EPOCH_CUT, "does not lie behind" },
-        { 1, 1, 1, 0, EPOCH_CUT, "number or reason" },         { 1, 1, 2, 1, EPOCH_CUT, "number or reason" },
-        { 1, 1, 2, 0, 0, "number or reason" },                 { 1, 1, 2, 0, EPOCH_RESHARD + 1, "number or reason" },
+        { 2, 2, 2, 0, EPOCH_CUT, "another last LSN" },
+        { 0, 2, 2, 0, EPOCH_CUT, "another last LSN" },
+        { 1, 0, 2, 0, EPOCH_CUT, "does not lie behind" },
+        { 1, EPOCH_LSN, 2, 0, EPOCH_CUT, "does not lie behind" },
+        { 1, 1, 1, 0, EPOCH_CUT, "number or reason" },
+        { 1, 1, 2, 1, EPOCH_CUT, "number or reason" },
+        { 1, 1, 2, 0, 0, "number or reason" },
+        { 1, 1, 2, 0, EPOCH_RESHARD + 1, "number or reason" },
     };
     for (size_t i = 0; i < ARRAY_COUNT(wrongs); i++) {
         struct epoch_record epoch = record_epoch(wrongs[i].last_lsn, wrongs[i].granted_lsn, EPOCH_LSN);

@@ -90,7 +90,8 @@ struct world_frame forge_frame(struct forge *forge, struct forge_frame wanted)
     uint64_t sequence = or_natural(wanted.salt_sequence, forge->sequence);
     *frame = (struct wal_frame_header){
         .magic = WAL_FRAME_MAGIC,
-        .version = (uint8_t)or_natural(wanted.version, wanted.flags != 0 ? WAL_FRAME_VERSION_FLAGS : WAL_FORMAT_VERSION),
+        .version =
+            (uint8_t)or_natural(wanted.version, wanted.flags != 0 ? WAL_FRAME_VERSION_FLAGS : WAL_FORMAT_VERSION),
         .type = wanted.records > 0 ? WAL_FRAME_DATA : WAL_FRAME_NOOP,
         .flags = wanted.flags,
         .frame_size = (uint32_t)wal_frame_padded_size(payload_size),

@@ -24,10 +24,13 @@ enum {
     TIMELINE = 1u << 4,
     VERIFY = 1u << 5,
     WHAT_IF = 1u << 6,
+    CUT = 1u << 7,
+    RESTORE = 1u << 8,
 };
 
 static const char general_documentation[] =
-    "Looks at an Innkeep data directory and changes nothing, be the server running or not. COMMAND is one of:"
+    "Looks at an Innkeep data directory and, but for cut, changes nothing, be the server running or not. COMMAND is "
+    "one of:"
     "\v"
     "info      lists what is there: segments and other files, LSN and time ranges, limits, records by operation.\n"
     "verify    checks every checksum and the chain of frames, then replays the whole log and checks the "
@@ -41,6 +44,8 @@ static const char general_documentation[] =
     "diff      says what differs between two directories, or between two moments of one, in a hotel's terms.\n"
     "what-if   replays the log with more or fewer rooms, and says how much of the refused demand would have found "
     "some.\n"
+    "restore   makes a directory that a server can start on out of a copy of one.\n"
+    "cut       ends the log at an LSN, for good: the only command that changes a log. It wants a backup and a yes.\n"
     "\n"
     "Each has a --help of its own.\n"
     "\n"
@@ -165,6 +170,44 @@ static const char what_if_documentation[] =
     "  innkeep-wal what-if ./data --rooms 1:101=+2\n"
     "  innkeep-wal what-if ./data --rooms 1:101=+2 --rooms 1:102=-1 --json";
 
+static const char restore_documentation[] =
+    "Makes DIR, a directory that a server can start on, out of BACKUP, a copy of one, which is only read."
+    "\v"
+    "BACKUP is verified as by verify, copied, read once more, and each shard goes on at the next multiple of 2^40 "
+    "above every LSN in it, so that "
+    "tokens which the original gave out after the copy was made are never given out again; an EPOCH record says so. "
+    "DIR appears in one step at the end; it must "
+    "not be there, or be empty. DIR.restoring is what it is made in.\n"
+    "\n"
+    "The restored directory keeps the uuid: it is the same house, gone on from an earlier moment. Let the original "
+    "never serve again; if it was itself cut or "
+    "restored since the copy, name the last LSNs that it gave out with --granted-lsn.\n"
+    "\n"
+    "Examples:\n"
+    "  innkeep-wal restore ./copy ./data\n"
+    "  innkeep-wal restore ./copy ./data --granted-lsn 0:1099511630000,1:1099511629000";
+
+static const char cut_documentation[] =
+    "Ends the log of the named shards behind an LSN, for good. The only command that changes a log."
+    "\v"
+    "For a log that is damaged, or that went wrong and is to go on from before that. No server may run on DIR. "
+    "--backup names a complete copy of DIR, on "
+    "files of its own, which is read through and held against DIR first: what is cut away is then nowhere else. What "
+    "will be lost is "
+    "said, by operation and in a hotel's terms; then --yes, or the word cut typed at the terminal, goes on.\n"
+    "\n"
+    "A shard that is not named stays whole. Shards have clocks of their own but one wall: name them all if they shall "
+    "stand at the same "
+    "moment; for those that stay, the LSN at that moment is printed.\n"
+    "\n"
+    "The log goes on at the next multiple of 2^40 above every LSN it ever gave out, so that no fencing token comes "
+    "twice; an EPOCH record says so. "
+    "Interrupted anywhere, the same command finishes it; until then no server starts on DIR.\n"
+    "\n"
+    "Examples:\n"
+    "  cp -a ./data ./copy && innkeep-wal cut ./data --at-lsn 0:5000,1:4200 --backup ./copy\n"
+    "  innkeep-wal cut ./data --at-lsn 5000 --backup ./copy --yes     (a directory of one shard)";
+
 struct command {
     const char *name;
     unsigned bit;
@@ -180,9 +223,11 @@ static const struct command commands[] = {
     { "replay", REPLAY, replay_command, replay_documentation },
     { "diff", DIFF, diff_command, diff_documentation },
     { "what-if", WHAT_IF, what_if_command, what_if_documentation },
+    { "restore", RESTORE, restore_command, restore_documentation },
+    { "cut", CUT, cut_command, cut_documentation },
 };
 
-#define COMMANDS_TEXT "info, verify, timeline, dump, replay, diff, what-if"
+#define COMMANDS_TEXT "info, verify, timeline, dump, replay, diff, what-if, restore, cut"
 
 /* ---- The options ---------------------------------------------------------------------------------------------------------------- */
 
@@ -209,6 +254,10 @@ enum {
     KEY_ROOMS,
     KEY_LSN,
     KEY_TIME,
+    KEY_AT_LSN,
+    KEY_BACKUP,
+    KEY_YES,
+    KEY_GRANTED_LSN,
 };
 
 /* Option groups of argp keep this order in --help. */
@@ -248,6 +297,12 @@ static const struct {
     { { "no-replay", KEY_NO_REPLAY, NULL, 0, "Leave the outcomes out: faster, and in little memory", 3 }, DUMP },
     { { "full-keys", KEY_FULL_KEYS, NULL, 0, "Print keys in all their digits", 3 }, TIMELINE },
     { { "calendar", KEY_CALENDAR, "OUT.csv", 0, "Write property,room_type,night,sold", 3 }, REPLAY },
+    { { "at-lsn", KEY_AT_LSN, "SHARD:LSN,...", 0, "The last LSN that stays, of each shard that is cut", 3 }, CUT },
+    { { "granted-lsn", KEY_GRANTED_LSN, "SHARD:LSN,...", 0,
+        "The last LSNs that the original is known to have given out since", 3 },
+      RESTORE },
+    { { "backup", KEY_BACKUP, "DIR2", 0, "A complete copy of DIR", 3 }, CUT },
+    { { "yes", KEY_YES, NULL, 0, "Do not ask", 3 }, CUT },
     { { "json", KEY_JSON, NULL, 0, "Print JSON: one object, or one a line with dump and timeline", 3 }, ~0u },
 };
 
@@ -424,7 +479,8 @@ static error_t selection_option(int key, char *text, struct argp_state *state, s
 static void word_argument(struct argp_state *state, const struct arguments *arguments, const char *word)
 {
     struct tool *tool = arguments->tool;
-    bool is_second = tool->path != NULL && tool->other_path == NULL && arguments->command->bit == DIFF;
+    bool takes_two = (arguments->command->bit & (DIFF | RESTORE)) != 0;
+    bool is_second = tool->path != NULL && tool->other_path == NULL && takes_two;
     if (is_second)
         tool->other_path = word;
     else if (tool->path != NULL)
@@ -455,6 +511,12 @@ static void arguments_check(struct argp_state *state, const struct arguments *ar
         argp_error(state, "name a data directory");
     if (arguments->command->bit == DIFF && tool->other_path == NULL && tool->points_count + tool->times_count == 0)
         argp_error(state, "name a second directory, or a moment with --lsn or --time");
+    if (arguments->command->bit == RESTORE && tool->other_path == NULL)
+        argp_error(state, "name the backup, and the directory to be made");
+    if (arguments->command->bit == CUT && tool->points_count == 0)
+        argp_error(state, "say where: --at-lsn SHARD:LSN,...");
+    if (arguments->command->bit == CUT && tool->other_path == NULL)
+        argp_error(state, "a cut wants a complete copy of the directory: --backup DIR2");
     if (arguments->command->bit == WHAT_IF && tool->deltas_count == 0)
         argp_error(state, "say what is to be different: --rooms P:T=+N");
     if (arguments->command->bit == TIMELINE && selection->property == 0)
@@ -496,6 +558,19 @@ static error_t option_parse(int key, char *text, struct argp_state *state)
         return 0;
     case KEY_TO_POINT:
         point_argument(state, &tool->to, "--to-lsn", text);
+        return 0;
+    case KEY_AT_LSN:
+        tool->points_count++;
+        point_argument(state, &tool->to, "--at-lsn", text);
+        return 0;
+    case KEY_GRANTED_LSN:
+        point_argument(state, &tool->to, "--granted-lsn", text);
+        return 0;
+    case KEY_BACKUP:
+        tool->other_path = text;
+        return 0;
+    case KEY_YES:
+        tool->yes = true;
         return 0;
     case KEY_CALENDAR:
         tool->calendar_path = text;
@@ -549,6 +624,8 @@ static void command_parse(struct arguments *arguments, int argc, char **argv)
     snprintf(name, sizeof name, "innkeep-wal %s", arguments->command->name);
     argv[0] = name;
     const char *words = arguments->command->bit == DIFF ? "DIR [DIR]" : "DIR";
+    if (arguments->command->bit == RESTORE)
+        words = "BACKUP DIR";
     const struct argp argp = { taken, option_parse, words, arguments->command->documentation, NULL, NULL, NULL };
     argp_parse(&argp, argc, argv, 0, NULL, arguments);
 }

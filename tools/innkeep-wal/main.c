@@ -1,4 +1,5 @@
-/* innkeep-wal: looks at a data directory without changing it. It takes no lock, so it works on a live directory and on a copy alike. */
+/* innkeep-wal: looks at a data directory without changing it. It takes no lock, so it works on a live directory and on a copy alike. Only
+ * cut changes anything, and takes the lock. */
 #include "tools/innkeep-wal/arguments.h"
 
 #include <errno.h>
@@ -12,6 +13,12 @@ static enum tool_exit command_run(struct tool *tool, tool_command *command)
         fprintf(stderr, "innkeep-wal: %s\n", why);
         return TOOL_UNREADABLE;
     }
+    if (tool->directory.cutting && command != cut_command)
+        fprintf(
+            stderr,
+            "innkeep-wal: a cut of %s was interrupted: what is seen is between two states. Run the same cut again to "
+            "finish it.\n",
+            tool->path);
     enum tool_exit verdict = arguments_fit(tool) ? command(tool) : TOOL_USAGE;
     wal_directory_close(tool->io, &tool->directory);
     return verdict;

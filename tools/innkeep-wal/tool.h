@@ -42,7 +42,8 @@ struct tool {
     struct selection selection; /* dump, timeline */
     struct tool_point to;       /* replay; diff: of the first side */
     uint64_t to_ns;             /* replay, diff: NEVER_NS: no limit */
-    const char *other_path;     /* diff: the second side; NULL: the same directory */
+    const char
+        *other_path; /* diff: the second side; NULL: the same directory. cut: the backup. restore: what is made */
     struct tool_point other_to; /* diff: where its log is to end */
     uint64_t other_to_ns;
     uint32_t points_count;     /* diff: how many --lsn there are */
@@ -50,6 +51,7 @@ struct tool {
     const char *calendar_path; /* replay; NULL: none */
     struct tool_delta deltas[WHAT_IF_DELTAS_MAX];
     size_t deltas_count;
+    bool yes; /* cut: asked and answered on the command line */
     struct io *io;
     struct wal_directory directory;
 };
@@ -71,10 +73,12 @@ static inline const char *tool_verdict_name(enum tool_exit verdict)
 
 /* One command each, in its own file. The directory is open. */
 typedef enum tool_exit tool_command(struct tool *tool);
+MUST_USE tool_command cut_command;
 MUST_USE tool_command diff_command;
 MUST_USE tool_command dump_command;
 MUST_USE tool_command info_command;
 MUST_USE tool_command replay_command;
+MUST_USE tool_command restore_command;
 MUST_USE tool_command timeline_command;
 MUST_USE tool_command verify_command;
 MUST_USE tool_command what_if_command;
