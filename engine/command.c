@@ -41,6 +41,7 @@ const char *operation_name(uint8_t kind)
         [OPERATION_RECOVERED] = "recovered",
         [OPERATION_COMMIT_LATENCY] = "commit_latency",
         [OPERATION_EPOCH] = "epoch",
+        [OPERATION_DIGEST] = "digest",
     };
     if (kind >= ARRAY_COUNT(names) || names[kind] == NULL)
         return "unknown";

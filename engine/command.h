@@ -40,7 +40,8 @@
     X(CONFIG, 128, config_record, SYSTEM)                 \
     X(RECOVERED, 129, recovered_record, SYSTEM)           \
     X(COMMIT_LATENCY, 130, commit_latency_record, SYSTEM) \
-    X(EPOCH, 131, epoch_record, SYSTEM)
+    X(EPOCH, 131, epoch_record, SYSTEM)                   \
+    X(DIGEST, 132, digest_record, SYSTEM)
 
 enum operation {
     OPERATION_NONE = 0, /* in a reply's header: the connection itself is answered */
@@ -242,6 +243,14 @@ struct epoch_record {
     uint32_t reserved;
 };
 
+/* What was answered in the frames first_index..last_index (net/outcome_digest.h), so that a replay that answers otherwise is caught. */
+struct digest_record {
+    struct record_header header;
+    uint64_t first_index;
+    uint64_t last_index;
+    struct hash128 digest;
+};
+
 #define COMMAND_SIZE(type, size) static_assert(sizeof(struct type) == (size), "PROTOCOL.md: " #type)
 #define COMMAND_FIELD(type, field, offset) \
     static_assert(offsetof(struct type, field) == (offset), "PROTOCOL.md: " #field)
@@ -299,6 +308,8 @@ COMMAND_SIZE(commit_latency_record, 48);
 COMMAND_SIZE(epoch_record, 72);
 COMMAND_FIELD(epoch_record, granted_lsn, 48);
 COMMAND_FIELD(epoch_record, reason, 64);
+COMMAND_SIZE(digest_record, 64);
+COMMAND_FIELD(digest_record, digest, 48);
 
 /* ---- Results ------------------------------------------------------------------------------------------------------- */
 

@@ -7,6 +7,8 @@
 #include "net/prefetch.h"
 
 #include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
 
@@ -135,6 +137,34 @@ static int epoch_check(struct state_machine *machine, const struct epoch_record 
     return 0;
 }
 
+/* The first digest that differs is the one to tell of: later ones may agree again, and the state does not. */
+static int digest_check(struct state_machine *machine, const struct digest_record *record, uint64_t lsn)
+{
+    struct hash128 found = { .low = 0 };
+    enum digest_verdict verdict = outcome_digest_judge(&machine->digest, record, &found);
+    if (verdict == DIGEST_MALFORMED)
+        return fail(machine, -EBADMSG, lsn, "a DIGEST record covers frames that no digest covers");
+    if (verdict != DIGEST_DIFFERS)
+        return 0;
+    snprintf(machine->error_text, sizeof machine->error_text,
+             "replaying frames %" PRIu64 " to %" PRIu64 " gives other outcomes than were answered when they were "
+             "written (digest %016" PRIx64 "%016" PRIx64 ", logged %016" PRIx64 "%016" PRIx64
+             "): this program does not behave as the one that wrote the log; use that one",
+             record->first_index, record->last_index, found.high, found.low, record->digest.high, record->digest.low);
+    return fail(machine, -EBADMSG, lsn, machine->error_text);
+}
+
+/* What has to be judged of a system record before the engine sees it, CONFIG apart. */
+static int system_check(struct state_machine *machine, const struct record_header *record, uint64_t lsn)
+{
+    const void *item = record;
+    if (record->kind == OPERATION_EPOCH)
+        return epoch_check(machine, item, lsn);
+    if (record->kind == OPERATION_DIGEST && !machine->other_outcomes)
+        return digest_check(machine, item, lsn);
+    return 0;
+}
+
 int state_machine_begin(struct state_machine *machine, const struct wal_frame_header *frame)
 {
     REQUIRE(machine->error == NULL);
@@ -153,6 +183,7 @@ int state_machine_begin(struct state_machine *machine, const struct wal_frame_he
     }
     if (frame->time_ns < engine_log_time(machine->engine) || frame->time_ns == NEVER_NS)
         return fail(machine, -EBADMSG, frame->first_lsn, "log time goes back, or is at its end");
+    outcome_digest_begin(&machine->digest, frame->index);
     engine_frame_begin(machine->engine, frame->time_ns, first);
     return 0;
 }
@@ -172,12 +203,13 @@ int state_machine_step(struct state_machine *machine, const struct record_header
         if (moved != 0)
             return moved;
     }
-    if (record->kind == OPERATION_EPOCH) {
-        int checked = epoch_check(machine, (const struct epoch_record *)(const void *)record, lsn);
-        if (checked != 0)
-            return checked;
-    }
+    bool system = operation_class(record->kind) == OPERATION_CLASS_SYSTEM;
+    int checked = system ? system_check(machine, record, lsn) : 0;
+    if (checked != 0)
+        return checked;
     engine_apply(machine->engine, record, lsn, result);
+    if (!system)
+        outcome_digest_add(&machine->digest, &result->header);
     machine->records_applied++;
     return 0;
 }

@@ -7,7 +7,10 @@
 #define NET_STATE_MACHINE_H
 
 #include "engine/engine.h"
+#include "net/outcome_digest.h"
 #include "wal/format.h"
+
+#define STATE_MACHINE_ERROR_SIZE 320
 
 struct state_machine {
     struct engine *engine; /* NULL before the first CONFIG record */
@@ -16,8 +19,11 @@ struct state_machine {
     uint64_t hash_seed;
     bool prefault; /* a server's: touch all memory now, so that none is missing and no page is waited for later */
     uint64_t records_applied;
-    uint64_t epoch_lsn; /* of the frame begun: where its EPOCH record stands; 0: it has none */
-    const char *error;  /* after a failed apply: what is wrong (static storage) */
+    uint64_t epoch_lsn;  /* of the frame begun: where its EPOCH record stands; 0: it has none */
+    bool other_outcomes; /* set by whoever changes records on their way here: DIGEST records are then not judged */
+    struct outcome_digest digest;
+    char error_text[STATE_MACHINE_ERROR_SIZE];
+    const char *error; /* after a failed apply: what is wrong (static storage, or error_text) */
     uint64_t error_lsn;
 };
 
@@ -33,7 +39,7 @@ typedef void state_machine_visit(void *context, const struct record_header *reco
 
 /* Applies a frame that wal_frame_check has passed: sweep, then record by record. `visit` may be NULL. 0, -ENOMEM, or -EBADMSG with
  * error and error_lsn set: a record that no version of this server would have written, an engine level it does not know, a
- * first frame without CONFIG, or an EPOCH record in another place than in front of a frame whose LSNs jump. After an error the machine is not to be used any more. */
+ * first frame without CONFIG, a DIGEST record that says that other outcomes were answered, or an EPOCH record in another place than in front of a frame whose LSNs jump. After an error the machine is not to be used any more. */
 MUST_USE int state_machine_apply(struct state_machine *machine, const struct wal_frame_header *frame,
                                  state_machine_visit *visit, void *context);
 

@@ -205,6 +205,20 @@ static void latency_log(struct shard *shard)
     wal_append(shard->wal, &record.header);
 }
 
+/* What was answered, for whoever replays it: a window's digest once the window is past, along with commands; at the end what there is. */
+static bool digest_log(struct shard *shard, bool to_the_end)
+{
+    const struct digest_window *window =
+        outcome_digest_due(&shard->machine.digest, shard->digest_logged_index, to_the_end);
+    if (window == NULL || shard->digest_ended || !wal_has_room(shard->wal, sizeof(struct digest_record)))
+        return false;
+    struct digest_record record = outcome_digest_record(window);
+    shard->digest_logged_index = window->last_index;
+    shard->digest_ended = window == &shard->machine.digest.open;
+    wal_append(shard->wal, &record.header);
+    return true;
+}
+
 /* A frame without records is due: as evidence that the last data frame was acknowledged, or to let deadlines pass. */
 static bool tick_due(const struct shard *shard, const struct wal_state *wal)
 {
@@ -222,10 +236,12 @@ static void log_seal(struct shard *shard)
     bool commands = wal.open_records > 0;
     if (!wal_may_seal(shard->wal) || (!commands && !tick_due(shard, &wal)))
         return;
-    if (commands)
+    if (commands) {
         latency_log(shard);
-    else
+        (void)digest_log(shard, false);
+    } else {
         shard->next_tick_ns = shard->now_ns + TICK_INTERVAL_NS;
+    }
     if (!wal_may_seal(shard->wal))
         return; /* with that record the frame does not fit this segment any more: it goes into the next one, a turn later */
     uint64_t clock = shard_log_clock(shard);
@@ -399,7 +415,7 @@ static bool finish_step(struct shard *shard)
     struct wal_state wal = wal_state_of(shard->wal);
     bool records = wal.open_records > 0;
     if (wal.in_flight == 0 && !records && !wal.evidence_missing)
-        return true;
+        return wal_space(shard->wal) != WAL_SPACE_AMPLE || !digest_log(shard, true);
     bool due = records || wal.in_flight == 0;
     if (due && wal_may_seal(shard->wal)) {
         uint64_t clock = shard_log_clock(shard);

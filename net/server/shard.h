@@ -155,6 +155,8 @@ struct shard {
 
     struct commit_latency latency;
     struct commit_latency_logged latency_logged;
+    uint64_t digest_logged_index; /* the last frame that a DIGEST record covers */
+    bool digest_ended;            /* the one for all that is left was logged: there is no other behind it */
     bool alarm;
     uint64_t unknown_tokens_count;
     uint64_t next_token_alarm_ns;

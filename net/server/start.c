@@ -164,6 +164,7 @@ int shard_open_log(struct shard *shard, const struct engine_limits *limits, uint
                  reason != NULL ? reason : "see the error", strerror(-error));
         return error;
     }
+    shard->digest_logged_index = shard->report.position.next_index - 1; /* what was replayed was not answered now */
     shard->clock_base_ns = clock_base_ns;
     shard->clock_start_ns = clock_start_ns;
     error = first_frames_write(shard, limits);

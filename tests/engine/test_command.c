@@ -28,6 +28,7 @@ union item {
     struct recovered_record recovered;
     struct commit_latency_record latency;
     struct epoch_record epoch;
+    struct digest_record digest;
     uint8_t bytes[RECORD_SIZE_MAX];
 };
 
@@ -102,6 +103,9 @@ static void fill_by_kind(uint8_t kind)
         break;
     case OPERATION_EPOCH:
         fill_header(kind, sizeof(item.epoch));
+        break;
+    case OPERATION_DIGEST:
+        fill_header(kind, sizeof(item.digest));
         break;
     default:
         item.header.key = none; /* BARRIER and RECOVERED are all header */
@@ -352,7 +356,7 @@ Test(command, questions_are_judged_field_by_field)
 
 Test(command, a_system_record_is_judged_by_its_header)
 {
-    for (uint8_t kind = OPERATION_CONFIG; kind <= OPERATION_EPOCH; kind++) {
+    for (uint8_t kind = OPERATION_CONFIG; kind <= OPERATION_DIGEST; kind++) {
         fill_by_kind(kind);
         item.header.flags = RECORD_BY_SHARD;
         item.header.property = 0;

@@ -220,6 +220,100 @@ Test(state_machine, an_LSN_that_was_there_before_is_refused)
     expect_refused(&the_world, "comes twice");
 }
 
+/* ---- Digests ----------------------------------------------------------------------------------------------------------- */
+
+#define DIGEST_FRAMES_COUNT (2 * OUTCOME_DIGEST_FRAMES + 100)
+
+static void world_begin_numbered(struct world *world, uint64_t index)
+{
+    frame_begin(&world->frame, world->lsn, world->time_ns);
+    world->frame.header.index = index;
+}
+
+/* A property with one type of so many rooms, in frame `index`. */
+static void world_begin_log(struct world *world, uint64_t index, uint16_t rooms)
+{
+    world_init(world);
+    world_begin_numbered(world, index);
+    APPEND(world, record_config(small_limits()));
+    APPEND(world, record_property(1, DATE, 1, TIME_NS));
+    APPEND(world, record_room_type(1, 1, rooms, 2, TIME_NS));
+    cr_assert_eq(world_apply(world), 0);
+}
+
+/* Frames behind `index` with a reserve in each that is refused once there is no room left, applied to one machine that logs digests as the server
+ * does, `late` frames behind their windows, and to another. Returns the frame at which the other stopped; 0: it did not. */
+static uint64_t digests_compare(struct world *live, struct world *other, uint64_t index, uint64_t late)
+{
+    uint64_t logged = 0;
+    for (uint64_t end = index + DIGEST_FRAMES_COUNT; ++index < end;) {
+        world_begin_numbered(live, index);
+        APPEND(live, record_reserve(1, 1, DATE, 1, 0, 100 + index, live->time_ns));
+        const struct digest_window *window = outcome_digest_due(&live->machine.digest, logged, index + 1 == end);
+        if (window != NULL && (index >= window->last_index + 1 + late || index + 1 == end)) {
+            logged = window->last_index;
+            APPEND(live, outcome_digest_record(window));
+        }
+        other->frame = live->frame;
+        cr_assert_eq(world_apply(live), 0, "%s", live->machine.error);
+        if (world_apply(other) != 0)
+            return index;
+    }
+    cr_assert_gt(logged, 2 * (uint64_t)OUTCOME_DIGEST_FRAMES);
+    return 0;
+}
+
+static struct world other_world;
+
+Test(state_machine, a_replay_that_answers_the_same_agrees_with_every_digest)
+{
+    for (uint64_t late = 0; late < 3; late++) {
+        world_begin_log(&the_world, 1, 5);
+        world_begin_log(&other_world, 1, 5);
+        cr_assert_eq(digests_compare(&the_world, &other_world, 1, late), 0, "%s", other_world.machine.error);
+        state_machine_free(&the_world.machine);
+        state_machine_free(&other_world.machine);
+    }
+}
+
+Test(state_machine, a_replay_that_answers_otherwise_is_stopped_by_the_first_digest_that_shows_it)
+{
+    world_begin_log(&the_world, 1, 5);
+    world_begin_log(&other_world, 1, 6); /* one reserve more finds room */
+    cr_assert_eq(digests_compare(&the_world, &other_world, 1, 1), OUTCOME_DIGEST_FRAMES + 2);
+    cr_assert_not_null(strstr(other_world.machine.error, "replaying frames 1 to 1024 gives other outcomes"), "%s",
+                       other_world.machine.error);
+    state_machine_free(&the_world.machine);
+    state_machine_free(&other_world.machine);
+    world_begin_log(&the_world, 1, 5);
+    world_begin_log(&other_world, 1, 6);
+    other_world.machine.other_outcomes = true; /* it is known and wanted */
+    cr_assert_eq(digests_compare(&the_world, &other_world, 1, 1), 0);
+    state_machine_free(&the_world.machine);
+    state_machine_free(&other_world.machine);
+}
+
+Test(state_machine, a_replay_that_begins_inside_a_window_judges_the_next_one)
+{
+    world_begin_log(&the_world, 1, 5);
+    world_begin_log(&other_world, 7, 5); /* as if it began with a snapshot */
+    cr_assert_eq(digests_compare(&the_world, &other_world, 7, 0), 0, "%s", other_world.machine.error);
+    state_machine_free(&the_world.machine);
+    state_machine_free(&other_world.machine);
+}
+
+Test(state_machine, a_digest_of_frames_that_are_no_window_is_refused)
+{
+    static const uint64_t wrongs[][2] = { { 1, 2 }, { 2, 1 }, { 1, 0 }, { 3, 700 } };
+    for (size_t i = 0; i < ARRAY_COUNT(wrongs); i++) {
+        struct digest_window window = { .first_index = wrongs[i][0], .last_index = wrongs[i][1] };
+        world_begin_log(&the_world, 1, 5);
+        world_begin_numbered(&the_world, 2);
+        APPEND(&the_world, outcome_digest_record(&window));
+        expect_refused(&the_world, "no digest covers");
+    }
+}
+
 /* ---- Epochs ------------------------------------------------------------------------------------------------------------ */
 
 #define EPOCH_LSN (2 * WAL_EPOCH_LSNS)

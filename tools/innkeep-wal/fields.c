@@ -178,6 +178,14 @@ static const struct field fields_epoch_record[] = {
 };
 TABLE(epoch_record);
 
+static const struct field fields_digest_record[] = {
+    NESTED(digest_record, header, record_header),
+    FIELD(digest_record, first_index, UNSIGNED),
+    FIELD(digest_record, last_index, UNSIGNED),
+    FIELD(digest_record, digest, HASH),
+};
+TABLE(digest_record);
+
 static const struct field fields_result_header[] = {
     FIELD(result_header, size, UNSIGNED),    FIELD(result_header, status, STATUS),
     FIELD(result_header, flags, BITS),       FIELD(result_header, item, UNSIGNED),
@@ -333,6 +341,7 @@ static const struct field_table *const tables[] = {
     &table_recovered_record,
     &table_commit_latency_record,
     &table_epoch_record,
+    &table_digest_record,
     &table_result_header,
     &table_mutation_result,
     &table_lease_result,

@@ -139,6 +139,7 @@ static enum tool_exit shard_ask(struct what_if *what_if, uint32_t shard)
                                    .visit_frame = frame_begin_other,
                                    .visit_context = what_if };
     state_machine_init(&what_if->other, what_if->tool->directory.header.uuid);
+    what_if->other.other_outcomes = true;
     shard_replay_run(&replay);
     shard_replay_explain(&replay, stderr);
     enum tool_exit verdict = shard_replay_exit(&replay);

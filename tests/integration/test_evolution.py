@@ -1,0 +1,128 @@
+#!/usr/bin/env python3
+"""Logs and programs of different behaviour: a replay that would answer otherwise is caught by the digests in the log."""
+import struct
+
+import xxhash
+
+import innkeep_client as ink
+from innkeep_client import Status
+from server import Case, Hotel, StartFailed, checksums, main, tool, tool_json
+
+BLOCK = 4096
+
+
+class Frame:
+    """One frame in a segment's bytes; FORMAT.md has the offsets."""
+
+    def __init__(self, data, offset, salt):
+        self.data, self.offset, self.salt = data, offset, salt
+        self.payload_size, = struct.unpack_from("<I", data, offset + 12)
+        self.index, = struct.unpack_from("<Q", data, offset + 40)
+
+    def records(self):
+        """(offset in the segment, kind) of each."""
+        at = self.offset + 128
+        while at < self.offset + 128 + self.payload_size:
+            size, kind = struct.unpack_from("<HB", self.data, at)
+            yield at, kind
+            at += size
+
+    def seal(self, previous_hash):
+        """As the writer does it; returns the frame's hash."""
+        at = self.offset
+        self.data[at + 88:at + 104] = previous_hash
+        struct.pack_into("<Q", self.data, at + 104, xxhash.xxh3_64_intdigest(bytes(self.data[at:at + 104]), seed=self.salt))
+        covered = bytes(self.data[at:at + 112]) + bytes(self.data[at + 128:at + 128 + self.payload_size])
+        digest = xxhash.xxh3_128_intdigest(covered, seed=self.salt).to_bytes(16, "little")
+        self.data[at + 112:at + 128] = digest
+        return digest
+
+
+class Log:
+    """A shard's log, to be changed and sealed again."""
+
+    def __init__(self, data_directory, shard=0):
+        uuid = (data_directory / "meta").read_bytes()[16:32]
+        self.segments = {}
+        self.frames = []
+        for path in (data_directory / f"shard-{shard:03}").glob("*.wal"):
+            data = bytearray(path.read_bytes())
+            self.segments[path] = data
+            salt = xxhash.xxh3_64_intdigest(uuid + struct.pack("<QQ", shard, int(path.stem, 16)))
+            self.frames += [Frame(data, offset, salt) for offset in range(2 * BLOCK, len(data), BLOCK)
+                            if data[offset:offset + 4] == b"IFRM"]
+        self.frames.sort(key=lambda frame: frame.index)
+
+    def write(self):
+        previous_hash = bytes(16)
+        for frame in self.frames:
+            previous_hash = frame.seal(previous_hash)
+        for path, data in self.segments.items():
+            path.write_bytes(data)
+
+
+class Digests(Case):
+    def setUp(self):
+        self.server = self.serve(shards=1)
+        self.client = self.server.connect()
+        self.hotel = Hotel(self.client, rooms=(3,))
+
+    def stop(self):
+        self.server.close_connections()
+        self.server.stop()
+
+    def digests(self):
+        return tool_json("innkeep-wal", "dump", self.server.data, "--kind", "digest", "--json")[0]
+
+    def test_are_written_while_serving_and_at_the_end_and_agree(self):
+        for _ in range(1500):  # one a frame, as each waits for the one before
+            self.client.call(self.hotel.reserve())
+        self.stop()
+        spans = [(digest["first_index"], digest["last_index"]) for digest in self.digests()]
+        self.assertEqual(spans[0], (1, 1024))
+        self.assertGreaterEqual(spans[-1][1], 1500)
+        self.assertEqual([first % 1024 for first, _ in spans], [1] * len(spans))
+        self.assertEqual(tool("innkeep-wal", "verify", self.server.data).returncode, 0)
+        self.server.start()
+
+    def test_that_differ_stop_the_start_and_the_verification_and_say_where(self):
+        self.expect(self.client.call(self.hotel.reserve()), Status.OK)
+        self.stop()
+        digest, = self.digests()
+        log = Log(self.server.data)
+        for frame in log.frames:
+            for at, kind in frame.records():
+                if kind == 132:
+                    frame.data[at + 50] ^= 1
+        log.write()
+        before = checksums(self.server.data)
+        done = tool("innkeep-wal", "verify", self.server.data)
+        where = f"replaying frames 1 to {digest['last_index']} gives other outcomes"
+        self.assertEqual(done.returncode, 3)
+        self.assertIn(where, done.stdout)
+        self.assertIn(f"at LSN {digest['lsn']}", done.stdout)
+        with self.assertRaises(StartFailed) as failed:
+            self.server.start()
+        self.assertIn(where, failed.exception.stderr)
+        self.assertIn(f"lsn {digest['lsn']}", failed.exception.stderr)
+        self.assertEqual({name: content for name, (_, content) in checksums(self.server.data).items()},
+                         {name: content for name, (_, content) in before.items()})
+
+    def test_catch_a_program_that_behaves_otherwise(self):
+        """The same as if it did: one room more in the log than when it was answered."""
+        for _ in range(5):
+            self.client.call(self.hotel.reserve())
+        self.stop()
+        log = Log(self.server.data)
+        for frame in log.frames:
+            for at, kind in frame.records():
+                if kind == 2:  # ROOM_TYPE_CREATE: rooms
+                    struct.pack_into("<H", frame.data, at + 60, 4)
+        log.write()
+        self.assertIn("gives other outcomes", tool("innkeep-wal", "verify", self.server.data).stdout)
+        done = tool("innkeep-wal", "what-if", self.server.data, "--rooms", "1:1=-1")  # its first side stops there as well
+        self.assertIn("gives other outcomes", done.stdout + done.stderr)
+
+
+if __name__ == "__main__":
+    main()
