@@ -395,8 +395,10 @@ static int segment_examine(struct recovery *recovery, size_t i)
         return rc;
     if (!is_tail)
         header_examine(recovery, &view, &left);
-    else if (recovery->report->frames == 0)
+    else if (recovery->report->frames == 0 && recovery->source->start == NULL)
         beginning_examine(recovery, &view);
+    else if (recovery->report->frames == 0 && view.state == HEADER_FOREIGN)
+        damage_note(recovery, view.foreign, 0);
     size_examine(recovery, &view);
     rc = blocks_examine(recovery, is_tail ? recovery->tail_offset : WAL_SEGMENT_DATA_OFFSET, &left);
     recovery->findings.tail_bytes += left.end - left.begin;
@@ -479,8 +481,8 @@ static void evidence_set(struct recovery *recovery)
 static uint64_t next_sequence(const struct recovery *recovery)
 {
     const struct wal_segments *segments = &recovery->segments;
-    bool brand_new = segments->count == 1 && segments->sequences[0] == 1 && recovery->report->frames == 0 &&
-                     recovery->report->verdict == WAL_CLEAN;
+    bool brand_new = recovery->source->start == NULL && segments->count == 1 && segments->sequences[0] == 1 &&
+                     recovery->report->frames == 0 && recovery->report->verdict == WAL_CLEAN;
     if (brand_new || segments->count == 0)
         return 1;
     return segments->sequences[segments->count - 1] + 1;
@@ -494,7 +496,7 @@ static int conclude(struct recovery *recovery)
     if (findings->damage || findings->evidence.index != 0)
         report->verdict = WAL_DAMAGED;
     report->segments = recovery->segments.count;
-    report->last_lsn = report->records == 0 ? 0 : recovery->position.next_lsn - 1;
+    report->last_lsn = report->records == 0 && recovery->source->start == NULL ? 0 : recovery->position.next_lsn - 1;
     report->tail_segment_sequence = tail_sequence(recovery);
     report->tail_offset = recovery->tail_offset;
     report->position = recovery->position;
@@ -510,13 +512,49 @@ static int conclude(struct recovery *recovery)
     return 0;
 }
 
+/* Finds a segment in the list; false if it is not there. */
+static bool segment_find(const struct recovery *recovery, uint64_t sequence, size_t *place)
+{
+    for (size_t i = 0; i < recovery->segments.count; i++) {
+        if (recovery->segments.sequences[i] != sequence)
+            continue;
+        *place = i;
+        return true;
+    }
+    return false;
+}
+
+/* Opens the segment that reading begins in. */
+static int start_open(struct recovery *recovery)
+{
+    const struct wal_start *start = recovery->source->start;
+    if (start != NULL && !segment_find(recovery, start->place.segment_sequence, &recovery->tail_segment)) {
+        recovery->reader.sequence = start->place.segment_sequence;
+        damage_note(recovery, "the segment is missing in which the log goes on behind the snapshot",
+                    start->place.offset);
+        return 0;
+    }
+    int rc = segment_open(recovery, recovery->tail_segment);
+    return rc != 0 ? rc : header_note(recovery);
+}
+
+/* Lists the segments that there are now: new ones may have come, and old ones gone, which moves the place of the tail's. */
+static int segments_look(struct recovery *recovery)
+{
+    uint64_t sequence = tail_sequence(recovery);
+    int rc = wal_segments_list(recovery->reader.io, recovery->source->directory, &recovery->segments);
+    if (rc == 0 && sequence != 0 && !segment_find(recovery, sequence, &recovery->tail_segment))
+        return -ENOENT;
+    return rc;
+}
+
 /* A round reads on as far as the chain goes and examines what lies behind. Proof of damage calls for one more round, in case the log
  * is being written; if that one reads nothing new, the proof stands. */
 static int rounds_run(struct recovery *recovery)
 {
     for (int round = 0; round < ROUNDS_MAX; round++) {
         uint64_t before = recovery->position.next_index;
-        int rc = wal_segments_list(recovery->reader.io, recovery->source->directory, &recovery->segments);
+        int rc = segments_look(recovery);
         if (rc != 0)
             return rc;
         if (recovery->segments.count == 0) {
@@ -524,11 +562,10 @@ static int rounds_run(struct recovery *recovery)
             damage_note(recovery, "the shard has no segment", 0);
             return 0;
         }
-        rc = round > 0 ? 0 : segment_open(recovery, 0);
-        if (rc == 0 && round == 0)
-            rc = header_note(recovery);
-        if (rc == 0)
-            rc = read_on(recovery);
+        rc = round > 0 ? 0 : start_open(recovery);
+        if (rc != 0 || recovery->findings.damage != NULL)
+            return rc;
+        rc = read_on(recovery);
         if (rc != 0 || (round > 0 && recovery->position.next_index == before))
             return rc;
         rc = examine(recovery);
@@ -560,6 +597,11 @@ int wal_read(struct io *io, const struct wal_source *source, wal_visit *visit, v
         .position = { .next_index = 1, .next_lsn = 1 },
         .segment_size = source->segment_size,
     };
+    if (source->start != NULL) {
+        REQUIRE(source->start->place.offset >= WAL_SEGMENT_DATA_OFFSET);
+        recovery.position = source->start->position;
+        recovery.tail_offset = source->start->place.offset;
+    }
     int rc = wal_reader_init(&recovery.reader, io, source->directory, source->uuid, source->shard);
     if (rc == 0)
         rc = rounds_run(&recovery);

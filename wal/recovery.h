@@ -51,15 +51,28 @@ struct wal_report {
 /* Called for each good frame in order; non-zero stops the reading and is returned. The frame is the visitor's until it returns. */
 typedef int wal_visit(void *context, const struct wal_frame_header *frame);
 
+/* Where a log is to end, or to be read from: behind the frame that ends there. */
+struct wal_place {
+    uint64_t segment_sequence;
+    uint64_t offset; /* at least WAL_SEGMENT_DATA_OFFSET */
+};
+
+/* Behind which frame reading begins, where everything up to it is known from a snapshot. */
+struct wal_start {
+    struct wal_position position; /* behind that frame; next_segment_sequence and retired_below are not looked at */
+    struct wal_place place;
+};
+
 struct wal_source {
-    const char *directory; /* the shard's own */
+    const char *directory;         /* the shard's own */
+    const struct wal_start *start; /* NULL: the log's beginning */
     uint8_t uuid[16];
     uint32_t shard;
     uint32_t shards_count;
     uint64_t segment_size; /* from DIR/meta; 0: as the segments' own headers say */
 };
 
-/* Reads the whole log; changes nothing. Constant memory (2 MiB, and 8 bytes a segment). The log may be written meanwhile: what is
+/* Reads the whole log, or what lies behind source->start, for which older segments need not be there; changes nothing. Constant memory (2 MiB, and 8 bytes a segment). The log may be written meanwhile: what is
  * complete when it is come to is read, and a frame on its way is a torn tail. 0 with the report filled in (whatever the verdict), the visitor's
  * non-zero value, or a negated errno where the disk cannot be read (then report->stop_path and stop_reason say which file). */
 MUST_USE int wal_read(struct io *io, const struct wal_source *source, wal_visit *visit, void *context,
@@ -69,12 +82,6 @@ MUST_USE int wal_read(struct io *io, const struct wal_source *source, wal_visit 
  * each segment that has any) and then clears them durably, so that a second start reads a clean log. A crash at any moment leaves
  * the torn tail or part of it, and saved files that are complete. 0 or a negated errno. */
 MUST_USE int wal_discard_tail(struct io *io, const struct wal_source *source, const struct wal_report *report);
-
-/* Where a log is to end: behind the frame that ends there. */
-struct wal_place {
-    uint64_t segment_sequence;
-    uint64_t offset; /* at least WAL_SEGMENT_DATA_OFFSET */
-};
 
 /* Ends a log at a place, whatever lies behind: later segments go, the last one first, and then the rest of the segment is cleared, all of it
  * durably. Nothing is saved. A crash at any moment leaves something in between, and calling it again finishes it. The caller sees to it that

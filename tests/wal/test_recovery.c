@@ -833,3 +833,68 @@ Test(recovery, a_log_can_be_read_while_it_is_written)
     expect(WAL_CLEAN, 600, "at the end");
     drop_io();
 }
+
+/* ---- Reading on behind a snapshot ------------------------------------------------------------------------------------------- */
+
+static struct wal_start start_behind(const struct world_frame *frame)
+{
+    return (struct wal_start){
+        .position = { .next_index = frame->index + 1,
+                      .next_lsn = frame->first_lsn + frame->records,
+                      .last_time_ns = frame->time_ns,
+                      .previous_hash = frame->hash },
+        .place = { .segment_sequence = frame->segment_sequence, .offset = frame->offset + frame->size },
+    };
+}
+
+Test(recovery, behind_any_frame_the_rest_is_read_whether_older_segments_are_there_or_not)
+{
+    make_log();
+    struct wal_report whole = world_read(&world);
+    for (int round = 0; round < 2; round++) {
+        for (uint64_t k = LOG_FRAMES; k >= (round == 0 ? 1u : 11u); k--) {
+            struct wal_start start = start_behind(&frames[k]);
+            world.source.start = &start;
+            expect(WAL_CLEAN, LOG_FRAMES - k, "behind a frame");
+            struct wal_report report = world_read(&world);
+            cr_assert_eq(report.last_lsn, whole.last_lsn);
+            cr_assert_eq(report.position.next_index, LOG_FRAMES + 1);
+            cr_assert_eq(report.position.next_segment_sequence, whole.position.next_segment_sequence);
+            cr_assert(hash128_equal(report.position.previous_hash, whole.position.previous_hash));
+        }
+        cr_assert_eq(unlink(segment_path(1)), round == 0 ? 0 : -1);
+        cr_assert_eq(unlink(segment_path(2)), round == 0 ? 0 : -1);
+    }
+    world.source.start = NULL;
+    expect_damage("segment 1", 1);
+}
+
+Test(recovery, damage_in_front_of_the_start_is_not_looked_at_and_behind_it_is_found)
+{
+    make_log();
+    struct wal_start start = start_behind(&frames[8]);
+    world.source.start = &start;
+    scratch_flip(segment_path(1), frames[3].offset + 200, 1);
+    scratch_flip(segment_path(2), frames[8].offset + 200, 1);
+    expect(WAL_CLEAN, LOG_FRAMES - 8, "damage in front");
+    scratch_flip(segment_path(2), frames[9].offset + 200, 1);
+    expect_damage("", 9);
+}
+
+Test(recovery, the_segment_of_the_start_has_to_be_there)
+{
+    make_log();
+    struct wal_start start = start_behind(&frames[8]);
+    world.source.start = &start;
+    cr_assert_eq(unlink(segment_path(2)), 0);
+    expect_damage("is missing in which the log goes on behind the snapshot", 9);
+}
+
+Test(recovery, a_start_of_another_history_reads_nothing)
+{
+    make_log();
+    struct wal_start start = start_behind(&frames[8]);
+    start.position.previous_hash.low ^= 1;
+    world.source.start = &start;
+    expect_damage("another history", 9);
+}
