@@ -32,6 +32,7 @@ const char *operation_name(uint8_t kind)
         [OPERATION_LEASE_RENEW] = "lease_renew",
         [OPERATION_LEASE_RELEASE] = "lease_release",
         [OPERATION_BARRIER] = "barrier",
+        [OPERATION_RAISE_LEVEL] = "raise_level",
         [OPERATION_LOOKUP] = "lookup",
         [OPERATION_CALENDAR] = "calendar",
         [OPERATION_LEASE_SHOW] = "lease_show",
@@ -88,9 +89,10 @@ static enum status check_size(const struct record_header *item, size_t available
 static enum status check_property(const struct record_header *item)
 {
     bool by_shard = (item->flags & RECORD_BY_SHARD) != 0;
-    bool may_be_by_shard = item->kind == OPERATION_BARRIER || item->kind == OPERATION_STATUS;
+    bool must_be_by_shard = item->kind == OPERATION_STATUS || item->kind == OPERATION_RAISE_LEVEL;
+    bool may_be_by_shard = item->kind == OPERATION_BARRIER || must_be_by_shard;
     if ((item->flags & ~(uint32_t)RECORD_BY_SHARD) != 0 || (by_shard && !may_be_by_shard) ||
-        (!by_shard && item->kind == OPERATION_STATUS))
+        (!by_shard && must_be_by_shard))
         return STATUS_BAD_ITEM_FLAGS;
     if (item->kind == OPERATION_HELLO)
         return item->property == 0 ? STATUS_OK : STATUS_RESERVED_NOT_ZERO;
@@ -234,6 +236,13 @@ static enum status check_lease_release(const struct lease_release *release)
     return release->token != 0 ? STATUS_OK : STATUS_ZERO_TOKEN;
 }
 
+static enum status check_raise_level(const struct raise_level *raise)
+{
+    if (raise->level == 0)
+        return STATUS_UNKNOWN_LEVEL;
+    return raise->reserved == 0 ? STATUS_OK : STATUS_RESERVED_NOT_ZERO;
+}
+
 static enum status check_calendar(const struct calendar *calendar)
 {
     enum status status = check_nights(calendar->first_night, calendar->nights);
@@ -289,6 +298,8 @@ static enum status check_body(const struct record_header *item)
         return check_lease_renew(ITEM_AS(lease_renew, item));
     case OPERATION_LEASE_RELEASE:
         return check_lease_release(ITEM_AS(lease_release, item));
+    case OPERATION_RAISE_LEVEL:
+        return check_raise_level(ITEM_AS(raise_level, item));
     case OPERATION_CALENDAR:
         return check_calendar(ITEM_AS(calendar, item));
     case OPERATION_LEASE_SHOW:
@@ -402,6 +413,7 @@ uint32_t result_size_max(const struct record_header *item)
     case OPERATION_CLASS_SESSION:
         return item->kind == OPERATION_STATUS ? sizeof(struct status_result) : sizeof(struct hello_result);
     case OPERATION_CLASS_TICK:
+        return item->kind == OPERATION_RAISE_LEVEL ? sizeof(struct level_result) : sizeof(struct barrier_result);
     case OPERATION_CLASS_SYSTEM:
     case OPERATION_CLASS_UNKNOWN:
     default:

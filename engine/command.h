@@ -32,6 +32,7 @@
     X(LEASE_RENEW, 31, lease_renew, LEASE)                \
     X(LEASE_RELEASE, 32, lease_release, LEASE)            \
     X(BARRIER, 40, barrier, TICK)                         \
+    X(RAISE_LEVEL, 41, raise_level, TICK)                 \
     X(LOOKUP, 64, lookup, QUERY)                          \
     X(CALENDAR, 65, calendar, QUERY)                      \
     X(LEASE_SHOW, 66, lease_show, QUERY)                  \
@@ -60,7 +61,7 @@ enum operation_class {
     OPERATION_CLASS_SYSTEM,
 };
 
-/* The property field holds a shard's number (BARRIER and STATUS take it; STATUS requires it). */
+/* The property field holds a shard's number (BARRIER, RAISE_LEVEL and STATUS take it; the last two require it). */
 enum record_flag { RECORD_BY_SHARD = 1u << 0 };
 
 #define ROOMS_MAX 32767 /* rooms of a type on a night, and rooms of a line */
@@ -155,6 +156,13 @@ struct lease_release {
 /* Forces a frame, so that log time moves to the server's clock; answers with the frame's time. */
 struct barrier {
     struct record_header header;
+};
+
+/* Raises the engine level of a shard's log: how every record behind its frame is acted upon (ARCHITECTURE.md, "Levels"). */
+struct raise_level {
+    struct record_header header; /* with RECORD_BY_SHARD */
+    uint32_t level;              /* from 1 */
+    uint32_t reserved;
 };
 
 /* ---- Queries ------------------------------------------------------------------------------------------------------- */
@@ -290,6 +298,8 @@ COMMAND_FIELD(lease_renew, ttl_ns, 48);
 COMMAND_SIZE(lease_release, 48);
 COMMAND_FIELD(lease_release, token, 40);
 COMMAND_SIZE(barrier, 32);
+COMMAND_SIZE(raise_level, 40);
+COMMAND_FIELD(raise_level, level, 32);
 COMMAND_SIZE(lookup, 32);
 COMMAND_SIZE(calendar, 48);
 COMMAND_FIELD(calendar, room_type, 32);
@@ -388,6 +398,13 @@ struct lease_result {
 /* Answers BARRIER: the header says it all. */
 struct barrier_result {
     struct result_header header;
+};
+
+/* Answers RAISE_LEVEL. */
+struct level_result {
+    struct result_header header;
+    uint32_t level; /* of the log behind this frame */
+    uint32_t reserved;
 };
 
 enum lookup_what {
@@ -514,6 +531,8 @@ COMMAND_SIZE(lease_result, 112);
 COMMAND_FIELD(lease_result, flags, 72);
 COMMAND_FIELD(lease_result, owner, 80);
 COMMAND_SIZE(barrier_result, 40);
+COMMAND_SIZE(level_result, 48);
+COMMAND_FIELD(level_result, level, 40);
 COMMAND_SIZE(lookup_result, 80);
 COMMAND_FIELD(lookup_result, arrival, 48);
 COMMAND_FIELD(lookup_result, hold_deadline_ns, 56);
@@ -540,7 +559,7 @@ enum operation_class operation_class(uint8_t kind);
 const char *operation_name(uint8_t kind);
 
 /* Judges an item as it came from outside. `available_bytes` counts from `item`, which is 8-byte aligned; reads no byte
- * beyond item->size or available_bytes. STATUS_OK, or the precise reason among those numbered 80..104. An item that
+ * beyond item->size or available_bytes. STATUS_OK, or the precise reason among those numbered 80..105. An item that
  * passes may be given to the engine; a SYSTEM operation never passes. */
 MUST_USE enum status command_check(const struct record_header *item, size_t available_bytes);
 

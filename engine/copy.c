@@ -92,6 +92,8 @@ void engine_copy(struct engine *to, const struct engine *from)
     REQUIRE(to->limits.horizon_nights >= from->limits.horizon_nights);
     to->log_time_ns = from->log_time_ns;
     to->last_lsn = from->last_lsn;
+    to->level = from->level;
+    to->log_level = from->log_level;
     to->commit_p99_ns = from->commit_p99_ns;
     to->commit_ttl_factor = from->commit_ttl_factor;
     to->held_count = from->held_count;

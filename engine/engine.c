@@ -94,6 +94,7 @@ void engine_frame_begin(struct engine *engine, uint64_t time_ns, const struct re
     REQUIRE(time_ns < NEVER_NS);
     uint64_t last_time_ns = engine->log_time_ns;
     engine->log_time_ns = time_ns;
+    engine->level = engine->log_level;
     if (first != NULL && first->kind == OPERATION_RECOVERED)
         leasing_renew_all(engine, last_time_ns, time_ns);
     sweep_run(engine);
@@ -105,6 +106,30 @@ static void result_begin(struct result_header *header, const struct engine *engi
     header->size = (uint32_t)size;
     header->lsn = lsn;
     header->log_time_ns = engine->log_time_ns;
+}
+
+/* A level that is known already: whoever lets commands in sees to that, and so does whoever drives a replay. */
+static enum status engine_raise_level(struct engine *engine, const struct raise_level *raise,
+                                      struct level_result *result)
+{
+    bool raises = raise->level > engine->log_level;
+    if (raises)
+        engine->log_level = raise->level;
+    result->level = engine->log_level;
+    return raises ? STATUS_OK : STATUS_ALREADY_AT_LEVEL;
+}
+
+static void engine_apply_tick(struct engine *engine, const struct record_header *record, uint64_t lsn,
+                              union apply_result *result)
+{
+    if (record->kind == OPERATION_BARRIER) {
+        result_begin(&result->header, engine, lsn, sizeof(result->barrier));
+        return;
+    }
+    REQUIRE(record->kind == OPERATION_RAISE_LEVEL);
+    result_begin(&result->header, engine, lsn, sizeof(result->level));
+    const struct raise_level *raise = (const struct raise_level *)(const void *)record;
+    result->header.status = (uint16_t)engine_raise_level(engine, raise, &result->level);
 }
 
 /* What the server logs about itself. RECOVERED was handled when its frame began. */
@@ -135,6 +160,8 @@ void engine_apply(struct engine *engine, const struct record_header *record, uin
         leasing_apply(engine, record, lsn, &result->lease);
         break;
     case OPERATION_CLASS_TICK:
+        engine_apply_tick(engine, record, lsn, result);
+        break;
     case OPERATION_CLASS_SYSTEM:
         result_begin(&result->header, engine, lsn, sizeof(result->barrier));
         engine_apply_system(engine, record);
@@ -201,6 +228,18 @@ uint64_t engine_next_deadline(const struct engine *engine)
 {
     const struct deadline *next = sweep_next(engine);
     return next != NULL ? next->due_ns : NEVER_NS;
+}
+
+uint32_t engine_log_level(const struct engine *engine)
+{
+    return engine->log_level;
+}
+
+void engine_begin_level(struct engine *engine, uint32_t level)
+{
+    REQUIRE(engine->log_level == 0 && level > 0);
+    engine->level = level;
+    engine->log_level = level;
 }
 
 uint64_t engine_log_time(const struct engine *engine)

@@ -49,6 +49,11 @@ struct engine *engine_init(void *memory, size_t memory_size, const struct engine
  * limits; never while serving. */
 void engine_copy(struct engine *to, const struct engine *from);
 
+/* The level that the next frame of the log is written under; 0 for an engine that nobody has told. engine_begin_level tells it, before its first
+ * frame: the level of that frame. From there on only a RAISE_LEVEL command changes it, for the frames behind its own. */
+uint32_t engine_log_level(const struct engine *engine);
+void engine_begin_level(struct engine *engine, uint32_t level);
+
 /* Begins a frame: log time becomes time_ns (at least the last frame's), and everything due by then is ended in (deadline,
  * LSN) order, at most ENGINE_SWEEP_MAX. `first` is the frame's first record, or NULL in a frame without any: a
  * RECOVERED record there renews leases before the sweep. */
@@ -60,6 +65,7 @@ union apply_result {
     struct mutation_result mutation;
     struct lease_result lease;
     struct barrier_result barrier;
+    struct level_result level;
 };
 
 /* Applies one record at its LSN and writes the whole result but for item and shard, which are zero. Requires a record that

@@ -20,6 +20,8 @@ struct engine {
     uint64_t hash_seed;
     uint64_t log_time_ns;
     uint64_t last_lsn;
+    uint32_t level;         /* of the frame that was begun; 0: nobody has said yet */
+    uint32_t log_level;     /* of the next one: differs behind a RAISE_LEVEL */
     uint64_t commit_p99_ns; /* as last logged; 0: not known yet */
     uint64_t commit_ttl_factor;
     uint32_t held_count; /* reservations by state; the ended ones are those in `ended` */

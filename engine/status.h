@@ -43,6 +43,7 @@
       "the key is unknown; a reserve whose deadline is past did not and will not take effect, or has ended and is "    \
       "forgotten")                                                                                                     \
     X(LIMIT_REACHED, 40, UNTOUCHED, "a table is full; limit says which")                                               \
+    X(ALREADY_AT_LEVEL, 41, UNTOUCHED, "the shard's log is at that engine level, or above it; level says at which")    \
     X(OVERLOADED, 64, UNTOUCHED, "the server is too busy to log this; try again later")                                \
     X(DISK_FULL, 65, UNTOUCHED, "the log has no space for new commands")                                               \
     X(SHUTTING_DOWN, 66, UNTOUCHED, "the server takes no more work")                                                   \
@@ -71,6 +72,7 @@
     X(BAD_OWNER, 102, UNTOUCHED, "the owner is empty, or has bytes after its end")                                     \
     X(ZERO_TOKEN, 103, UNTOUCHED, "tokens start at 1")                                                                 \
     X(NO_SUCH_SHARD, 104, UNTOUCHED, "the shard number is not below the shard count")                                  \
+    X(UNKNOWN_LEVEL, 105, UNTOUCHED, "this server does not know that engine level")                                    \
     X(BAD_MAGIC, 120, UNTOUCHED, "not an Innkeep message; the connection is closed")                                   \
     X(BAD_PROTOCOL_VERSION, 121, UNTOUCHED, "a protocol version this server does not speak; the connection is closed") \
     X(BAD_MESSAGE_SIZE, 122, UNTOUCHED,                                                                                \

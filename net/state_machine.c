@@ -25,6 +25,7 @@ static int fail(struct state_machine *machine, int error, uint64_t lsn, const ch
 void state_machine_init(struct state_machine *machine, const uint8_t uuid[16])
 {
     memset(machine, 0, sizeof *machine);
+    machine->level_max = ENGINE_LEVEL;
     machine->hash_seed = hash64(uuid, 16, HASH_SEED_SEED);
 }
 
@@ -95,6 +96,17 @@ static int config_follow(struct state_machine *machine, const struct config_reco
     if (!limits_cover(&config->limits, current))
         return fail(machine, -EBADMSG, lsn, "a CONFIG record makes a limit smaller");
     return engine_settle(machine, &config->limits, lsn);
+}
+
+/* Levels are raised on purpose, by whoever had the program that knows them. */
+static int level_fail(struct state_machine *machine, uint32_t level, uint64_t lsn)
+{
+    snprintf(machine->error_text, sizeof machine->error_text,
+             "the log was raised to engine level %u, and this program (version " INNKEEP_VERSION
+             ") knows levels 1 to %u: "
+             "use the version that it was raised with (innkeep raise-level), or a later one",
+             level, machine->level_max);
+    return fail(machine, -EBADMSG, lsn, machine->error_text);
 }
 
 static const struct record_header *first_record(const struct wal_frame_header *frame)
@@ -169,8 +181,8 @@ int state_machine_begin(struct state_machine *machine, const struct wal_frame_he
 {
     REQUIRE(machine->error == NULL);
     const struct record_header *first = first_record(frame);
-    if (frame->engine_level == 0 || frame->engine_level > ENGINE_LEVEL)
-        return fail(machine, -EBADMSG, frame->first_lsn, "a frame was written under an engine level unknown here");
+    if (frame->engine_level == 0 || frame->engine_level > machine->level_max)
+        return level_fail(machine, frame->engine_level, frame->first_lsn);
     if (first != NULL && record_check(first, frame->payload_size) != STATUS_OK)
         return fail(machine, -EBADMSG, frame->first_lsn, status_text(record_check(first, frame->payload_size)));
     int error = epoch_begin(machine, frame);
@@ -181,6 +193,11 @@ int state_machine_begin(struct state_machine *machine, const struct wal_frame_he
         if (result != 0)
             return result;
     }
+    if (engine_log_level(machine->engine) == 0)
+        engine_begin_level(machine->engine, frame->engine_level);
+    if (frame->engine_level != engine_log_level(machine->engine))
+        return fail(machine, -EBADMSG, frame->first_lsn,
+                    "a frame's engine level is not the one that the log was raised to");
     if (frame->time_ns < engine_log_time(machine->engine) || frame->time_ns == NEVER_NS)
         return fail(machine, -EBADMSG, frame->first_lsn, "log time goes back, or is at its end");
     outcome_digest_begin(&machine->digest, frame->index);
@@ -203,6 +220,9 @@ int state_machine_step(struct state_machine *machine, const struct record_header
         if (moved != 0)
             return moved;
     }
+    const struct raise_level *raise = (const struct raise_level *)(const void *)record;
+    if (record->kind == OPERATION_RAISE_LEVEL && raise->level > machine->level_max)
+        return level_fail(machine, raise->level, lsn);
     bool system = operation_class(record->kind) == OPERATION_CLASS_SYSTEM;
     int checked = system ? system_check(machine, record, lsn) : 0;
     if (checked != 0)

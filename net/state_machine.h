@@ -17,7 +17,8 @@ struct state_machine {
     void *memory;          /* the engine's block */
     size_t memory_size;
     uint64_t hash_seed;
-    bool prefault; /* a server's: touch all memory now, so that none is missing and no page is waited for later */
+    bool prefault;      /* a server's: touch all memory now, so that none is missing and no page is waited for later */
+    uint32_t level_max; /* the highest engine level known: ENGINE_LEVEL, unless a test says otherwise */
     uint64_t records_applied;
     uint64_t epoch_lsn;  /* of the frame begun: where its EPOCH record stands; 0: it has none */
     bool other_outcomes; /* set by whoever changes records on their way here: DIGEST records are then not judged */

@@ -1,5 +1,6 @@
 /* The public header repeats what the server's own headers say, so that it can stand alone. Here the compiler compares
  * the two. */
+#include "engine/engine.h"
 #include "net/include/innkeep/innkeep.h"
 #include "net/protocol.h"
 
@@ -18,6 +19,8 @@ SAME_NUMBER(INN_LEASE_ACQUIRE, OPERATION_LEASE_ACQUIRE);
 SAME_NUMBER(INN_LEASE_RENEW, OPERATION_LEASE_RENEW);
 SAME_NUMBER(INN_LEASE_RELEASE, OPERATION_LEASE_RELEASE);
 SAME_NUMBER(INN_BARRIER, OPERATION_BARRIER);
+SAME_NUMBER(INN_RAISE_LEVEL, OPERATION_RAISE_LEVEL);
+SAME_NUMBER(INN_ENGINE_LEVEL, ENGINE_LEVEL);
 SAME_NUMBER(INN_LOOKUP, OPERATION_LOOKUP);
 SAME_NUMBER(INN_CALENDAR, OPERATION_CALENDAR);
 SAME_NUMBER(INN_LEASE_SHOW, OPERATION_LEASE_SHOW);
@@ -192,3 +195,5 @@ SAME_FIELD(inn_hello_result, hello_result, server_time_ns);
 
 SAME_SIZE(inn_barrier_result, barrier_result);
 SAME_FIELD(inn_barrier_result, barrier_result, header);
+SAME_SIZE(inn_level_result, level_result);
+SAME_FIELD(inn_level_result, level_result, level);

@@ -597,6 +597,14 @@ int inn_barrier_shard(struct inn_connection *connection, uint32_t shard, struct 
     return barrier(connection, shard, true, result);
 }
 
+int inn_raise_level(struct inn_connection *connection, uint32_t shard, uint32_t level, struct inn_level_result *result)
+{
+    struct call call;
+    call_begin(connection, &call, OPERATION_RAISE_LEVEL, sizeof(struct raise_level));
+    item_raise_level((struct raise_level *)(void *)call.item, shard, level);
+    return call_finish(connection, &call, result, sizeof *result);
+}
+
 int inn_status(struct inn_connection *connection, uint32_t shard, int with_hash, struct inn_status_result *result)
 {
     struct call call;

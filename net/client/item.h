@@ -157,6 +157,15 @@ static inline void item_barrier(struct barrier *item, uint64_t property, bool by
     item->header.flags = by_shard ? RECORD_BY_SHARD : 0;
 }
 
+static inline void item_raise_level(struct raise_level *item, uint32_t shard, uint32_t level)
+{
+    *item = (struct raise_level){
+        .header = item_header(sizeof *item, OPERATION_RAISE_LEVEL, shard, (struct key){ { 0, 0 } }),
+        .level = level,
+    };
+    item->header.flags = RECORD_BY_SHARD;
+}
+
 static inline void item_status(struct status_query *item, uint32_t shard, bool with_hash)
 {
     *item = (struct status_query){

@@ -379,6 +379,15 @@ int inn_pipeline_barrier_shard(struct inn_pipeline *pipeline, uint32_t shard, ui
     return pipeline_barrier(pipeline, shard, true, user);
 }
 
+int inn_pipeline_raise_level(struct inn_pipeline *pipeline, uint32_t shard, uint32_t level, uint64_t user)
+{
+    int verdict;
+    struct raise_level *item = item_begin(pipeline, OPERATION_RAISE_LEVEL, sizeof *item, user, &verdict);
+    if (item != NULL)
+        item_raise_level(item, shard, level);
+    return verdict;
+}
+
 int inn_pipeline_status(struct inn_pipeline *pipeline, uint32_t shard, int with_hash, uint64_t user)
 {
     int verdict;

@@ -267,6 +267,8 @@ static uint32_t result_size_expected(uint8_t operation)
     case OPERATION_LEASE_RELEASE:
     case OPERATION_LEASE_SHOW:
         return sizeof(struct lease_result);
+    case OPERATION_RAISE_LEVEL:
+        return sizeof(struct level_result);
     case OPERATION_LOOKUP:
         return sizeof(struct lookup_result);
     case OPERATION_CALENDAR:

@@ -64,6 +64,7 @@ const char *inn_operation_name(unsigned operation)
         [INN_LEASE_RENEW] = "lease_renew",
         [INN_LEASE_RELEASE] = "lease_release",
         [INN_BARRIER] = "barrier",
+        [INN_RAISE_LEVEL] = "raise_level",
         [INN_LOOKUP] = "lookup",
         [INN_CALENDAR] = "calendar",
         [INN_LEASE_SHOW] = "lease_show",

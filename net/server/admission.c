@@ -34,6 +34,9 @@ static enum status item_judge(const struct shard *shard, const struct record_hea
         return status;
     if ((item->flags & RECORD_BY_SHARD) != 0 && item->property >= shard->shards_count)
         return STATUS_NO_SUCH_SHARD;
+    const struct raise_level *raise = (const struct raise_level *)(const void *)item;
+    if (item->kind == OPERATION_RAISE_LEVEL && raise->level > shard->machine.level_max)
+        return STATUS_UNKNOWN_LEVEL;
     return shard->draining && is_logged(item->kind) ? STATUS_SHUTTING_DOWN : STATUS_OK;
 }
 
@@ -94,6 +97,14 @@ static bool line_push_query(struct shard *shard, const struct ticket *ticket, co
     return true;
 }
 
+/* Frames behind the one with a RAISE_LEVEL are sealed under its level, long before it is applied; by the rule it is applied by. */
+static void level_note(struct shard *shard, const struct record_header *item)
+{
+    const struct raise_level *raise = (const struct raise_level *)(const void *)item;
+    if (item->kind == OPERATION_RAISE_LEVEL && raise->level > shard->log_level_next)
+        shard->log_level_next = raise->level;
+}
+
 /* Takes an item that belongs to this shard, whoever owns its connection; false if there is no room now. */
 static bool item_take(struct shard *shard, struct ticket *ticket, const struct record_header *item)
 {
@@ -108,6 +119,7 @@ static bool item_take(struct shard *shard, struct ticket *ticket, const struct r
     if (!line_has_room(&shard->line) || !wal_has_room(shard->wal, item->size))
         return false;
     wal_append(shard->wal, item);
+    level_note(shard, item);
     line_push(shard, ticket);
     return true;
 }

@@ -72,6 +72,7 @@ struct server_options server_options_default(void)
         .idle_timeout_ns = 0,
         .drain_timeout_ns = 5 * NS_PER_SECOND,
         .clock_jump_max_ns = 24 * NS_PER_HOUR,
+        .level_max = ENGINE_LEVEL,
     };
 }
 

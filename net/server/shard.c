@@ -78,6 +78,7 @@ int shard_init(struct shard *shard, const struct server_options *options, struct
     shard->neighbours = neighbours;
     state_machine_init(&shard->machine, directory->header.uuid);
     shard->machine.prefault = true;
+    shard->machine.level_max = options->level_max;
     int error = tables_init(shard);
     return error != 0 ? error : connections_init(shard);
 }
@@ -230,6 +231,14 @@ static bool tick_due(const struct shard *shard, const struct wal_state *wal)
            engine_next_deadline(shard->machine.engine) <= shard_log_clock(shard);
 }
 
+void shard_seal(struct shard *shard, bool config)
+{
+    uint64_t clock = shard_log_clock(shard);
+    uint64_t last = wal_state_of(shard->wal).last_time_ns;
+    wal_seal(shard->wal, clock > last ? clock : last, shard->log_level, config);
+    shard->log_level = shard->log_level_next;
+}
+
 static void log_seal(struct shard *shard)
 {
     struct wal_state wal = wal_state_of(shard->wal);
@@ -244,8 +253,7 @@ static void log_seal(struct shard *shard)
     }
     if (!wal_may_seal(shard->wal))
         return; /* with that record the frame does not fit this segment any more: it goes into the next one, a turn later */
-    uint64_t clock = shard_log_clock(shard);
-    wal_seal(shard->wal, clock > wal.last_time_ns ? clock : wal.last_time_ns, ENGINE_LEVEL, false);
+    shard_seal(shard, false);
     shard->sealed = true;
 }
 
@@ -418,8 +426,7 @@ static bool finish_step(struct shard *shard)
         return wal_space(shard->wal) != WAL_SPACE_AMPLE || !digest_log(shard, true);
     bool due = records || wal.in_flight == 0;
     if (due && wal_may_seal(shard->wal)) {
-        uint64_t clock = shard_log_clock(shard);
-        wal_seal(shard->wal, clock > wal.last_time_ns ? clock : wal.last_time_ns, ENGINE_LEVEL, false);
+        shard_seal(shard, false);
         return false;
     }
     /* Without space there is no evidence for the last acknowledgement; and what was never logged has not happened. Nothing else is lost. */

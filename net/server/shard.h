@@ -57,6 +57,7 @@ struct server_options {
     uint64_t drain_timeout_ns;   /* at shutdown, for clients that do not read */
     uint64_t clock_jump_max_ns;
     bool clock_accepted;
+    uint32_t level_max; /* the highest engine level known; ENGINE_LEVEL but for tests */
 };
 
 /* Who waits for an answer. */
@@ -155,6 +156,8 @@ struct shard {
 
     struct commit_latency latency;
     struct commit_latency_logged latency_logged;
+    uint32_t log_level;           /* that the next frame is sealed under */
+    uint32_t log_level_next;      /* and the one behind it: a RAISE_LEVEL stands in the open frame where they differ */
     uint64_t digest_logged_index; /* the last frame that a DIGEST record covers */
     bool digest_ended;            /* the one for all that is left was logged: there is no other behind it */
     bool alarm;
@@ -237,5 +240,7 @@ MUST_USE int shard_apply(struct shard *shard);
 void shard_queue_work(struct connection *connection);
 void shard_queue_dirty(struct connection *connection);
 uint64_t shard_log_clock(const struct shard *shard);
+/* shard.c: seals and submits the open frame, at the log's clock and level. Requires wal_may_seal. */
+void shard_seal(struct shard *shard, bool config);
 
 #endif

@@ -116,9 +116,7 @@ static int frame_write(struct shard *shard, const struct record_header *record, 
             return error;
     }
     wal_append(shard->wal, record);
-    uint64_t clock = shard_log_clock(shard);
-    uint64_t last = wal_state_of(shard->wal).last_time_ns;
-    wal_seal(shard->wal, clock > last ? clock : last, ENGINE_LEVEL, config);
+    shard_seal(shard, config);
     const struct wal_frame_header *frame = NULL;
     while ((frame = wal_durable(shard->wal)) == NULL) {
         int error = wal_error(shard->wal);
@@ -164,6 +162,9 @@ int shard_open_log(struct shard *shard, const struct engine_limits *limits, uint
                  reason != NULL ? reason : "see the error", strerror(-error));
         return error;
     }
+    bool used = shard->machine.engine != NULL;
+    shard->log_level = used ? engine_log_level(shard->machine.engine) : shard->machine.level_max;
+    shard->log_level_next = shard->log_level;
     shard->digest_logged_index = shard->report.position.next_index - 1; /* what was replayed was not answered now */
     shard->clock_base_ns = clock_base_ns;
     shard->clock_start_ns = clock_start_ns;

@@ -19,6 +19,7 @@ union item {
     struct lease_renew renew;
     struct lease_release release;
     struct barrier barrier;
+    struct raise_level raise;
     struct lookup lookup;
     struct calendar calendar;
     struct lease_show show;
@@ -77,6 +78,11 @@ static void fill_by_kind(uint8_t kind)
         break;
     case OPERATION_LEASE_RELEASE:
         item.release = make_release(1, 1);
+        break;
+    case OPERATION_RAISE_LEVEL:
+        fill_header(kind, sizeof(item.raise));
+        item.header.flags = RECORD_BY_SHARD;
+        item.raise.level = 1;
         break;
     case OPERATION_LOOKUP:
         item.lookup = make_lookup(1);
@@ -220,19 +226,21 @@ Test(command, version_flags_property_and_key_are_judged_for_every_kind)
             EXPECT(STATUS_UNEXPECTED_KEY, kind, item.header.key.word[1] = 1);
         if (kind == OPERATION_HELLO)
             EXPECT(STATUS_RESERVED_NOT_ZERO, kind, item.header.property = 1);
-        else if (kind != OPERATION_STATUS)
+        else if (kind != OPERATION_STATUS && kind != OPERATION_RAISE_LEVEL)
             EXPECT(STATUS_ZERO_PROPERTY, kind, item.header.property = 0);
-        if (kind != OPERATION_STATUS && kind != OPERATION_BARRIER)
+        if (kind != OPERATION_STATUS && kind != OPERATION_BARRIER && kind != OPERATION_RAISE_LEVEL)
             EXPECT(STATUS_BAD_ITEM_FLAGS, kind, item.header.flags = RECORD_BY_SHARD);
     }
 }
 
-Test(command, a_shard_is_named_by_barrier_and_status_only)
+Test(command, a_shard_is_named_by_barrier_status_and_raise_level_only)
 {
     EXPECT(STATUS_OK, OPERATION_BARRIER, (item.header.flags = RECORD_BY_SHARD, item.header.property = 0));
     EXPECT(STATUS_OK, OPERATION_STATUS, item.header.property = UINT16_MAX);
     EXPECT(STATUS_NO_SUCH_SHARD, OPERATION_STATUS, item.header.property = UINT16_MAX + 1);
     EXPECT(STATUS_BAD_ITEM_FLAGS, OPERATION_STATUS, item.header.flags = 0);
+    EXPECT(STATUS_OK, OPERATION_RAISE_LEVEL, item.header.property = UINT16_MAX);
+    EXPECT(STATUS_NO_SUCH_SHARD, OPERATION_RAISE_LEVEL, item.header.property = UINT16_MAX + 1);
 }
 
 Test(command, what_every_mutation_begins_with_is_judged)
@@ -344,6 +352,11 @@ Test(command, questions_are_judged_field_by_field)
     EXPECT(STATUS_OK, kind, (item.calendar.room_type = ROOM_TYPE_ALL, item.calendar.after_type = 1));
     EXPECT(STATUS_RESERVED_NOT_ZERO, kind, item.calendar.after_type = 1);
     EXPECT(STATUS_RESERVED_NOT_ZERO, kind, item.calendar.reserved = 1);
+    kind = OPERATION_RAISE_LEVEL;
+    EXPECT(STATUS_OK, kind, item.raise.level = UINT32_MAX);
+    EXPECT(STATUS_UNKNOWN_LEVEL, kind, item.raise.level = 0);
+    EXPECT(STATUS_RESERVED_NOT_ZERO, kind, item.raise.reserved = 1);
+    EXPECT(STATUS_BAD_ITEM_FLAGS, kind, item.header.flags = 0);
     kind = OPERATION_STATUS;
     EXPECT(STATUS_OK, kind, item.status.with_hash = 1);
     EXPECT(STATUS_RESERVED_NOT_ZERO, kind, item.status.with_hash = 2);
@@ -407,6 +420,7 @@ Test(command, room_for_a_result_is_known_beforehand)
         { OPERATION_RESERVE, sizeof(struct mutation_result) },
         { OPERATION_LEASE_RENEW, sizeof(struct lease_result) },
         { OPERATION_BARRIER, sizeof(struct barrier_result) },
+        { OPERATION_RAISE_LEVEL, sizeof(struct level_result) },
         { OPERATION_LOOKUP, sizeof(struct lookup_result) },
         { OPERATION_LEASE_SHOW, sizeof(struct lease_result) },
         { OPERATION_STATUS, sizeof(struct status_result) },

@@ -61,6 +61,7 @@ class Status(enum.IntEnum):
     NO_SUCH_LEASE = 36
     NO_SUCH_KEY = 37
     LIMIT_REACHED = 40
+    ALREADY_AT_LEVEL = 41
     OVERLOADED = 64
     DISK_FULL = 65
     SHUTTING_DOWN = 66
@@ -89,6 +90,7 @@ class Status(enum.IntEnum):
     BAD_OWNER = 102
     ZERO_TOKEN = 103
     NO_SUCH_SHARD = 104
+    UNKNOWN_LEVEL = 105
     BAD_MAGIC = 120
     BAD_PROTOCOL_VERSION = 121
     BAD_MESSAGE_SIZE = 122
@@ -112,6 +114,7 @@ class Op(enum.IntEnum):
     LEASE_RENEW = 31
     LEASE_RELEASE = 32
     BARRIER = 40
+    RAISE_LEVEL = 41
     LOOKUP = 64
     CALENDAR = 65
     LEASE_SHOW = 66
@@ -317,6 +320,7 @@ MUTATION_BODY = ("night room_type available version state limit operation reserv
 LEASE_BODY = ("token deadline_ns ttl_ns commit_p99_ns lease_flags state owner", "<QQQQII32s")
 LOOKUP_BODY = ("what state outcome_operation reserved0 outcome_status nights arrival version hold_deadline_ns "
                "external_reference room_type rooms lines_count", "<BBBBHHiIQQIHH")
+LEVEL_BODY = ("level reserved0", "<II")
 CALENDAR_BODY = ("first_night nights types_count next_after_type business_date", "<iHHIi")
 STATUS_BODY = ("uptime_ns memory_bytes shards engine_level properties_max room_types_max horizon_nights "
                "reservations_max outcomes_max leases_max deadline_ahead_max_ns keep_ended_ns properties room_types "
@@ -331,7 +335,7 @@ HELLO_BODY = ("version shards owner hash_rule message_size_max items_max request
 BODIES = {**dict.fromkeys([Op.PROPERTY_CREATE, Op.ROOM_TYPE_CREATE, Op.ROOMS_SET, Op.RESERVE, Op.CONFIRM, Op.RELEASE,
                            Op.CANCEL], MUTATION_BODY),
           **dict.fromkeys([Op.LEASE_ACQUIRE, Op.LEASE_RENEW, Op.LEASE_RELEASE, Op.LEASE_SHOW], LEASE_BODY),
-          Op.LOOKUP: LOOKUP_BODY, Op.CALENDAR: CALENDAR_BODY, Op.STATUS: STATUS_BODY, Op.HELLO: HELLO_BODY}
+          Op.RAISE_LEVEL: LEVEL_BODY, Op.LOOKUP: LOOKUP_BODY, Op.CALENDAR: CALENDAR_BODY, Op.STATUS: STATUS_BODY, Op.HELLO: HELLO_BODY}
 
 
 class Result:

@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
 """Logs and programs of different behaviour: a replay that would answer otherwise is caught by the digests in the log."""
+import json
 import struct
 
 import xxhash
@@ -59,6 +60,71 @@ class Log:
             previous_hash = frame.seal(previous_hash)
         for path, data in self.segments.items():
             path.write_bytes(data)
+
+
+class Levels(Case):
+    """Level 2 is one that servers only pretend to know; it behaves as level 1 does."""
+
+    KNOWS_2 = ("--test-engine-level", 2)
+
+    def setUp(self):
+        self.server = self.serve(shards=2)
+        self.hotel = Hotel(self.server.connect(), rooms=(3,))
+
+    def raise_level(self, *arguments):
+        return tool("innkeep", "--server", self.server.listen(), *arguments)
+
+    def restart(self, *options):
+        self.server.close_connections()
+        self.server.stop()
+        self.server.start(*options)
+
+    def test_are_raised_from_the_command_line_and_stay(self):
+        done = self.raise_level("raise-level")
+        self.assertEqual((done.returncode, done.stdout.count("engine level 1 already")), (0, 2), done.stderr)
+        done = self.raise_level("raise-level", 2)
+        self.assertEqual(done.returncode, 1)
+        self.assertIn("UNKNOWN_LEVEL", done.stdout + done.stderr)
+        self.assertEqual(self.raise_level("raise-level", 0).returncode, 1)
+        self.restart(*self.KNOWS_2)
+        self.assertEqual([self.server.status(shard).engine_level for shard in range(2)], [1, 1])
+        done = self.raise_level("raise-level", 2)
+        self.assertEqual((done.returncode, done.stdout.count("at engine level 2 from now on")), (0, 2), done.stderr)
+        done = self.raise_level("raise-level", 1, "--json")
+        self.assertEqual([json.loads(line)["level"] for line in done.stdout.splitlines()], [2, 2])
+        client = self.server.connect()
+        self.expect(client.call(self.hotel.reserve()), Status.OK)
+        self.restart(*self.KNOWS_2)
+        self.assertEqual([self.server.status(shard).engine_level for shard in range(2)], [2, 2])
+        self.expect(self.server.connect().call(self.hotel.reserve()), Status.OK)
+
+    def test_that_are_unknown_stop_the_start_and_the_tools_and_say_what_is_needed(self):
+        self.restart(*self.KNOWS_2)
+        self.assertEqual(self.raise_level("raise-level", 2).returncode, 0)
+        self.server.close_connections()
+        self.server.stop()
+        with self.assertRaises(StartFailed) as failed:
+            self.server.start()
+        for text in ("raised to engine level 2", "knows levels 1 to 1", "use the version that it was raised with"):
+            self.assertIn(text, failed.exception.stderr)
+        done = tool("innkeep-wal", "verify", self.server.data)
+        self.assertEqual(done.returncode, 3)
+        self.assertIn("raised to engine level 2", done.stdout)
+        self.server.start(*self.KNOWS_2)
+
+    def test_are_raised_under_load_between_frames(self):
+        self.restart(*self.KNOWS_2)
+        client = self.server.connect()
+        raise_level = ink.item(ink.Op.RAISE_LEVEL, struct.pack("<II", 2, 0), 0, flags=ink.ITEM_BY_SHARD)
+        places = []
+        for i in range(400):
+            places.append(client.submit([self.hotel.reserve()]))
+            if i == 200:
+                places.append(client.submit([raise_level]))
+        for place in places:
+            client.collect(place)
+        self.restart(*self.KNOWS_2)  # replays what was written
+        self.assertEqual(self.server.status(0).engine_level, 2)
 
 
 class Digests(Case):

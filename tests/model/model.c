@@ -323,6 +323,17 @@ static void model_apply_system(struct model *model, const struct record_header *
     }
 }
 
+/* A level only rises; where it does not, the one there is is told. */
+static void model_raise_level(struct model *model, const struct raise_level *record, struct level_result *result)
+{
+    if (record->level > model->level) {
+        model->level = record->level;
+    } else {
+        result->header.status = STATUS_ALREADY_AT_LEVEL;
+    }
+    result->level = model->level;
+}
+
 void model_apply(struct model *model, const struct record_header *record, uint64_t lsn, union apply_result *result)
 {
     REQUIRE(lsn > model->last_lsn);
@@ -347,6 +358,10 @@ void model_apply(struct model *model, const struct record_header *record, uint64
     case OPERATION_LEASE_RELEASE:
         result->header.size = sizeof(struct lease_result);
         model_apply_lease(model, record, lsn, &result->lease);
+        break;
+    case OPERATION_RAISE_LEVEL:
+        result->header.size = sizeof(struct level_result);
+        model_raise_level(model, (const void *)record, &result->level);
         break;
     default:
         model_apply_system(model, record);

@@ -96,6 +96,7 @@ struct model {
     struct engine_limits limits;
     uint64_t log_time_ns;
     uint64_t last_lsn;
+    uint32_t level; /* of the log behind the last record; 0: nobody has raised it */
     uint64_t commit_p99_ns;
     uint64_t ttl_factor;
     uint64_t reclaimed_token_max;

@@ -85,6 +85,9 @@ static const struct field config_fields[] = { FIELD(config_record, limits.proper
 static const struct field commit_latency_fields[] = { FIELD(commit_latency_record, p99_ns, UNSIGNED),
                                                       FIELD(commit_latency_record, ttl_factor, UNSIGNED), FIELDS_END };
 
+static const struct field raise_level_fields[] = { FIELD(raise_level, level, UNSIGNED), FIELDS_END };
+static const struct field level_result_fields[] = { FIELD(level_result, level, UNSIGNED), FIELDS_END };
+
 static const struct field result_fields[] = { FIELD(result_header, size, UNSIGNED),
                                               FIELD(result_header, status, STATUS),
                                               FIELD(result_header, flags, HEX),
@@ -147,6 +150,7 @@ static const struct shape {
     [OPERATION_LEASE_ACQUIRE] = { lease_acquire_fields, lease_result_fields },
     [OPERATION_LEASE_RENEW] = { lease_renew_fields, lease_result_fields },
     [OPERATION_LEASE_RELEASE] = { lease_release_fields, lease_result_fields },
+    [OPERATION_RAISE_LEVEL] = { raise_level_fields, level_result_fields },
     [OPERATION_LOOKUP] = { no_fields, lookup_result_fields },
     [OPERATION_CALENDAR] = { calendar_fields, calendar_result_fields },
     [OPERATION_LEASE_SHOW] = { lease_show_fields, lease_result_fields },

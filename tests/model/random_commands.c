@@ -64,10 +64,10 @@ static uint64_t random_span_ns(struct random_commands *random, uint64_t units)
 /* ---- A seed's habits ----------------------------------------------------------------------------------------------- */
 
 static const uint8_t logged_kinds[] = {
-    OPERATION_PROPERTY_CREATE, OPERATION_ROOM_TYPE_CREATE, OPERATION_ROOMS_SET, OPERATION_RESERVE,
-    OPERATION_CONFIRM,         OPERATION_RELEASE,          OPERATION_CANCEL,    OPERATION_LEASE_ACQUIRE,
-    OPERATION_LEASE_RENEW,     OPERATION_LEASE_RELEASE,    OPERATION_BARRIER,   OPERATION_RECOVERED,
-    OPERATION_CONFIG,          OPERATION_COMMIT_LATENCY,
+    OPERATION_PROPERTY_CREATE, OPERATION_ROOM_TYPE_CREATE, OPERATION_ROOMS_SET,   OPERATION_RESERVE,
+    OPERATION_CONFIRM,         OPERATION_RELEASE,          OPERATION_CANCEL,      OPERATION_LEASE_ACQUIRE,
+    OPERATION_LEASE_RENEW,     OPERATION_LEASE_RELEASE,    OPERATION_BARRIER,     OPERATION_RECOVERED,
+    OPERATION_CONFIG,          OPERATION_COMMIT_LATENCY,   OPERATION_RAISE_LEVEL,
 };
 
 static void draw_weights(struct random_commands *random)
@@ -82,6 +82,7 @@ static void draw_weights(struct random_commands *random)
     random->weights[OPERATION_CONFIRM] += random_between(random, 0, 10);
     random->weights[OPERATION_CANCEL] += random_between(random, 0, 10);
     random->weights[OPERATION_BARRIER] = 1;
+    random->weights[OPERATION_RAISE_LEVEL] = 1;
     random->weights[OPERATION_CONFIG] = 1;
     random->weights[OPERATION_RECOVERED] = 1;
     random->weights[OPERATION_COMMIT_LATENCY] = 1;
@@ -608,6 +609,10 @@ static void draw_logged(struct random_commands *random, uint8_t kind, union rand
         break;
     case OPERATION_BARRIER:
         draw_barrier(random, &record->header);
+        break;
+    case OPERATION_RAISE_LEVEL:
+        record->header.flags = RECORD_BY_SHARD;
+        record->raise_level.level = random_between(random, 1, 9);
         break;
     default:
         record->header.flags = RECORD_BY_SHARD;

@@ -28,6 +28,7 @@ union random_item {
     struct lease_show lease_show;
     struct config_record config;
     struct commit_latency_record commit_latency;
+    struct raise_level raise_level;
     uint8_t bytes[128];
 };
 

@@ -215,6 +215,8 @@ static enum verdict judge_body(const union random_item *item)
         return judge_change(&item->reservation_change);
     case OPERATION_BARRIER:
         return judge_barrier(header);
+    case OPERATION_RAISE_LEVEL:
+        return wrong_if(!key_is_zero(header->key) || item->raise_level.level == 0 || item->raise_level.reserved != 0);
     case OPERATION_LOOKUP:
         return wrong_if(key_is_zero(header->key));
     case OPERATION_CALENDAR:
@@ -253,7 +255,14 @@ enum verdict random_judge(const union random_item *item, size_t available_bytes)
     if (header->kind == OPERATION_STATUS || header->kind == OPERATION_HELLO) {
         return VERDICT_EITHER;
     }
-    uint32_t flags_known = header->kind == OPERATION_BARRIER ? RECORD_BY_SHARD : 0;
+    if (header->kind == OPERATION_RAISE_LEVEL && header->flags != RECORD_BY_SHARD) {
+        return VERDICT_WRONG;
+    }
+    if (header->kind == OPERATION_RAISE_LEVEL && header->property > UINT16_MAX) {
+        return VERDICT_WRONG;
+    }
+    bool by_shard = header->kind == OPERATION_BARRIER || header->kind == OPERATION_RAISE_LEVEL;
+    uint32_t flags_known = by_shard ? RECORD_BY_SHARD : 0;
     if ((header->flags & ~flags_known) != 0 || (header->property == 0 && (header->flags & RECORD_BY_SHARD) == 0)) {
         return VERDICT_WRONG;
     }

@@ -325,6 +325,22 @@ static void build_lease_reply(struct message_header *message)
     memcpy(result->owner, "night audit, desk 3", 19);
 }
 
+static void build_raise_level(struct message_header *message)
+{
+    struct raise_level *item = part_append(message, sizeof *item);
+    item->header = record_header(message, sizeof *item);
+    item->header.flags = RECORD_BY_SHARD;
+    item->header.property = SHARD;
+    item->level = 2;
+}
+
+static void build_raise_level_reply(struct message_header *message)
+{
+    struct level_result *result = part_append(message, sizeof *result);
+    result->header = result_header(message, sizeof *result, STATUS_OK);
+    result->level = 2;
+}
+
 static void build_barrier_reply(struct message_header *message)
 {
     struct barrier_result *result = part_append(message, sizeof *result);
@@ -480,6 +496,9 @@ const struct golden golden_messages[] = {
       build_barrier },
     { "barrier_by_shard", "The same for shard 1, named by number.", OPERATION_BARRIER, false, build_barrier_by_shard },
     { "barrier_reply", "Log time has moved.", OPERATION_BARRIER, true, build_barrier_reply },
+    { "raise_level", "Raises the engine level of shard 1's log to 2.", OPERATION_RAISE_LEVEL, false,
+      build_raise_level },
+    { "raise_level_reply", "It is at that level from now on.", OPERATION_RAISE_LEVEL, true, build_raise_level_reply },
     { "lookup", "What became of key ...eeff?", OPERATION_LOOKUP, false, build_lookup },
     { "lookup_reply", "It names a reservation, held until the deadline.", OPERATION_LOOKUP, true, build_lookup_reply },
     { "calendar", "Two nights of all room types behind type 1.", OPERATION_CALENDAR, false, build_calendar },

@@ -435,8 +435,74 @@ Test(state_machine, an_unknown_engine_level_is_refused)
     for (size_t i = 0; i < ARRAY_COUNT(levels); i++) {
         world_start(&the_world);
         the_world.frame.header.engine_level = levels[i];
-        expect_refused(&the_world, "engine level");
+        expect_refused(&the_world, "knows levels 1 to 1: use the version that it was raised with");
     }
+}
+
+static struct raise_level record_raise(uint32_t level)
+{
+    return (struct raise_level){
+        .header = { .size = sizeof(struct raise_level),
+                    .kind = OPERATION_RAISE_LEVEL,
+                    .version = 1,
+                    .flags = RECORD_BY_SHARD },
+        .level = level,
+    };
+}
+
+/* A log at level 1, in a program that knows three. */
+static void world_start_levels(struct world *world)
+{
+    world_init(world);
+    world->machine.level_max = 3;
+    APPEND(world, record_config(small_limits()));
+    cr_assert_eq(world_apply(world), 0);
+}
+
+static int world_apply_at(struct world *world, uint32_t level)
+{
+    world->frame.header.engine_level = level;
+    return world_apply(world);
+}
+
+Test(state_machine, a_raised_level_is_that_of_the_frames_behind)
+{
+    world_start_levels(&the_world);
+    APPEND(&the_world, record_raise(2));
+    APPEND(&the_world, record_property(1, DATE, 1, TIME_NS)); /* of the old level still */
+    cr_assert_eq(world_apply_at(&the_world, 1), 0);
+    cr_assert_eq(engine_log_level(the_world.machine.engine), 2);
+    cr_assert_eq(world_apply_at(&the_world, 2), 0);
+    APPEND(&the_world, record_raise(2)); /* and a second time */
+    APPEND(&the_world, record_raise(1));
+    cr_assert_eq(world_apply_at(&the_world, 2), 0);
+    cr_assert_eq(world_apply_at(&the_world, 2), 0);
+    struct engine_limits larger = small_limits();
+    larger.leases_max *= 2;
+    APPEND(&the_world, record_raise(3));
+    APPEND(&the_world, record_config(larger)); /* moves the engine, and its level with it */
+    cr_assert_eq(world_apply_at(&the_world, 2), 0);
+    cr_assert_eq(world_apply_at(&the_world, 3), 0);
+    state_machine_free(&the_world.machine);
+}
+
+Test(state_machine, a_frame_of_another_level_than_the_logs_is_refused)
+{
+    world_start_levels(&the_world);
+    the_world.frame.header.engine_level = 2;
+    expect_refused(&the_world, "not the one that the log was raised to");
+    world_start_levels(&the_world);
+    APPEND(&the_world, record_raise(2));
+    cr_assert_eq(world_apply_at(&the_world, 1), 0);
+    the_world.frame.header.engine_level = 1;
+    expect_refused(&the_world, "not the one that the log was raised to");
+}
+
+Test(state_machine, a_level_raised_beyond_what_is_known_is_refused)
+{
+    world_start_levels(&the_world);
+    APPEND(&the_world, record_raise(4));
+    expect_refused(&the_world, "raised to engine level 4");
 }
 
 Test(state_machine, records_that_no_server_logs_are_refused)

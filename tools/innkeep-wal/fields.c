@@ -117,6 +117,13 @@ TABLE(lease_release);
 static const struct field fields_barrier[] = { NESTED(barrier, header, record_header) };
 TABLE(barrier);
 
+static const struct field fields_raise_level[] = {
+    NESTED(raise_level, header, record_header),
+    FIELD(raise_level, level, UNSIGNED),
+    FIELD(raise_level, reserved, RESERVED),
+};
+TABLE(raise_level);
+
 static const struct field fields_lookup[] = { NESTED(lookup, header, record_header) };
 TABLE(lookup);
 
@@ -215,6 +222,13 @@ TABLE(lease_result);
 
 static const struct field fields_barrier_result[] = { NESTED(barrier_result, header, result_header) };
 TABLE(barrier_result);
+
+static const struct field fields_level_result[] = {
+    NESTED(level_result, header, result_header),
+    FIELD(level_result, level, UNSIGNED),
+    FIELD(level_result, reserved, RESERVED),
+};
+TABLE(level_result);
 
 static const struct field fields_lookup_result[] = {
     NESTED(lookup_result, header, result_header),
@@ -331,6 +345,7 @@ static const struct field_table *const tables[] = {
     &table_lease_renew,
     &table_lease_release,
     &table_barrier,
+    &table_raise_level,
     &table_lookup,
     &table_calendar,
     &table_lease_show,
@@ -346,6 +361,7 @@ static const struct field_table *const tables[] = {
     &table_mutation_result,
     &table_lease_result,
     &table_barrier_result,
+    &table_level_result,
     &table_lookup_result,
     &table_calendar_result,
     &table_calendar_type,
@@ -398,6 +414,8 @@ const struct field_table *field_table_of_result(uint8_t operation)
         return &table_lease_result;
     case OPERATION_BARRIER:
         return &table_barrier_result;
+    case OPERATION_RAISE_LEVEL:
+        return &table_level_result;
     case OPERATION_LOOKUP:
         return &table_lookup_result;
     case OPERATION_CALENDAR:

@@ -103,6 +103,13 @@ void answer_json_barrier(const struct answer *answer, const struct inn_barrier_r
     json_print(object_begin(answer, &result->header));
 }
 
+void answer_json_level(const struct answer *answer, const struct inn_level_result *result)
+{
+    json_t *object = object_begin(answer, &result->header);
+    json_put_u64(object, "level", result->level);
+    json_print(object);
+}
+
 static json_t *calendar_night_object(const struct calendar_row *row)
 {
     json_t *night = json_object();

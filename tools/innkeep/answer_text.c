@@ -251,6 +251,19 @@ void answer_print_barrier(const struct answer *answer, const struct inn_barrier_
                value_time_text(result->header.log_time_ns, time), result->header.lsn);
 }
 
+void answer_print_level(const struct answer *answer, const struct inn_level_result *result)
+{
+    if (answer->arguments->json)
+        answer_json_level(answer, result);
+    else if (answer->verdict == INN_ALREADY_AT_LEVEL)
+        printf("shard %u: the log is at engine level %u already\n", result->header.shard, result->level);
+    else if (answer->verdict != INN_OK)
+        print_refused(answer, &result->header);
+    else
+        printf("shard %u: the log is at engine level %u from now on, lsn %" PRIu64 "\n", result->header.shard,
+               result->level, result->header.lsn);
+}
+
 void answer_print_calendar(const struct answer *answer, const struct calendar_pages *pages)
 {
     char date[INN_DATE_TEXT_SIZE];

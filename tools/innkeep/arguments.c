@@ -48,7 +48,8 @@ enum positional {
     POSITIONAL_TYPE,
     POSITIONAL_KEY,
     POSITIONAL_RESOURCE,
-    POSITIONAL_TOKEN
+    POSITIONAL_TOKEN,
+    POSITIONAL_LEVEL
 };
 #define POSITIONALS_MAX 3
 
@@ -229,6 +230,18 @@ static const struct command commands[] = {
       "Move log time to the server's clock, in the property's shard or in all: what was to happen before, and is "
       "unknown "
       "afterwards, never will.\vExample: innkeep barrier 1" },
+    { "raise-level",
+      command_raise_level,
+      { POSITIONAL_LEVEL },
+      0,
+      0,
+      NULL,
+      "[LEVEL]",
+      "Raise the engine level of every shard's log, to LEVEL or to the highest that this version knows. From then on "
+      "commands are acted upon "
+      "as that level does, and versions that do not know it refuse to start on the log: there is no way back. A shard "
+      "that is there "
+      "already is left alone.\vExample: innkeep raise-level" },
     { "calendar",
       command_calendar,
       { POSITIONAL_PROPERTY, POSITIONAL_TYPE },
@@ -440,6 +453,9 @@ static void read_positional(enum positional positional, char *text, struct argp_
     case POSITIONAL_TOKEN:
         a->token = read_number(state, "TOKEN", text, UINT64_MAX);
         return;
+    case POSITIONAL_LEVEL:
+        a->level = (uint32_t)read_number(state, "LEVEL", text, UINT32_MAX);
+        return;
     case POSITIONAL_NONE:
         argp_error(state, "\"%s\" is one argument too many", text);
         return;
@@ -505,7 +521,7 @@ static const char front_help[] = "Ask an Innkeep server, from the command line.\
                                  "  confirm | release | cancel | lookup PROPERTY KEY\n"
                                  "  barrier [PROPERTY]                     calendar PROPERTY [TYPE]\n"
                                  "  lease acquire | renew | release | show PROPERTY RESOURCE [TOKEN]\n"
-                                 "  status\n"
+                                 "  status                                 raise-level [LEVEL]\n"
                                  "`innkeep COMMAND --help' says more of each.\n\n"
                                  "Exit status: 0 done, 1 refused, 2 usage, 3 no answer or outcome unknown.\n\n"
                                  "Example: innkeep --server 127.0.0.1:7433 calendar 1 --from 2026-12-24 --nights 7";
@@ -540,6 +556,7 @@ static void arguments_init(struct arguments *a)
     *a = (struct arguments){
         .server = server != NULL && server[0] != '\0' ? server : INN_ADDRESS_DEFAULT,
         .retry = true,
+        .level = INN_ENGINE_LEVEL,
         .rooms = 1,
         .weekdays = INN_WEEKDAYS_ALL,
         .within_ns = 60 * NS_PER_SECOND,

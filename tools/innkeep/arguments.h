@@ -42,6 +42,7 @@ struct arguments {
     struct fence fence;
     const char *owner;
     bool with_hash;
+    uint32_t level;
 };
 
 /* Runs one command on an open connection; gives the exit code. */

@@ -242,6 +242,24 @@ enum exit_code command_barrier(struct inn_connection *connection, const struct a
     return EXIT_DONE;
 }
 
+/* A shard that is there already is no failure: so that the same command can finish what was interrupted. */
+enum exit_code command_raise_level(struct inn_connection *connection, const struct arguments *a)
+{
+    uint32_t shards = inn_hello(connection)->shards;
+    for (uint32_t shard = 0; shard < shards; shard++) {
+        struct inn_level_result result = { .level = 0 };
+        int verdict = inn_raise_level(connection, shard, a->level, &result);
+        struct answer answer = answer_of(connection, a, INN_RAISE_LEVEL, verdict);
+        if (verdict < 0)
+            answer_print_failure(&answer);
+        else
+            answer_print_level(&answer, &result);
+        if (verdict != INN_OK && verdict != INN_ALREADY_AT_LEVEL)
+            return exit_code_of(verdict);
+    }
+    return EXIT_DONE;
+}
+
 /* Adds a page's nights to what came before. False without memory. */
 static bool pages_add(struct calendar_pages *pages, const struct inn_calendar_result *page)
 {

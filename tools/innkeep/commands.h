@@ -13,6 +13,7 @@ command_run command_release;
 command_run command_cancel;
 command_run command_lookup;
 command_run command_barrier;
+command_run command_raise_level;
 command_run command_calendar;
 command_run command_lease_acquire;
 command_run command_lease_renew;

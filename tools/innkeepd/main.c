@@ -61,6 +61,7 @@ enum option_key {
     KEY_MAX_CLOCK_JUMP,
     KEY_ACCEPT_CLOCK,
     KEY_UNSAFE,
+    KEY_TEST_LEVEL,
 };
 
 static const struct argp_option options[] = {
@@ -95,6 +96,8 @@ static const struct argp_option options[] = {
     { "drain-timeout", KEY_DRAIN_TIMEOUT, "TIME", 0, "At shutdown, for clients that do not read (5s)", 3 },
     { "unsafe-listen-beyond-loopback", KEY_UNSAFE, NULL, 0,
       "Allow an address that others can reach, although there is no authentication yet", 3 },
+    { "test-engine-level", KEY_TEST_LEVEL, "N", OPTION_HIDDEN,
+      "Pretend to know engine levels up to N, which behave like the highest there is: for tests alone", 3 },
     { NULL, 0, NULL, 0, "The alarm:", 4 },
     { "alarm-factor", KEY_ALARM_FACTOR, "N", 0,
       "Alarm when p99 commit latency x N reaches the shortest live lease TTL (10)", 4 },
@@ -266,6 +269,9 @@ static bool parse_log_and_network(int key, char *text, struct argp_state *state,
         parse_number(state, "recv-buffers", text, 8, 32768, &server->recv_buffers_count);
         if ((server->recv_buffers_count & (server->recv_buffers_count - 1)) != 0)
             argp_error(state, "--recv-buffers is a power of two");
+        return true;
+    case KEY_TEST_LEVEL:
+        parse_number(state, "test-engine-level", text, ENGINE_LEVEL, 1000, &server->level_max);
         return true;
     case KEY_ALARM_FACTOR:
         parse_number(state, "alarm-factor", text, 1, 1000000, &server->alarm_factor);

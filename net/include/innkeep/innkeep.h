@@ -76,11 +76,12 @@ enum inn_verdict {
     INN_TOKEN_UNKNOWN = 35,
     INN_NO_SUCH_LEASE = 36,
     INN_NO_SUCH_KEY = 37,
-    INN_LIMIT_REACHED = 40, /* limit says which table is full */
-    INN_OVERLOADED = 64,    /* this one and the next two speak of this transmission only */
+    INN_LIMIT_REACHED = 40,    /* limit says which table is full */
+    INN_ALREADY_AT_LEVEL = 41, /* level says at which */
+    INN_OVERLOADED = 64,       /* this one and the next two speak of this transmission only */
     INN_DISK_FULL = 65,
     INN_SHUTTING_DOWN = 66,
-    INN_UNKNOWN_OPERATION = 80, /* 80..104: the request itself is wrong */
+    INN_UNKNOWN_OPERATION = 80, /* 80..105: the request itself is wrong */
     INN_BAD_ITEM_SIZE = 81,
     INN_BAD_ITEM_VERSION = 82,
     INN_BAD_ITEM_FLAGS = 83,
@@ -105,7 +106,8 @@ enum inn_verdict {
     INN_BAD_OWNER = 102,
     INN_ZERO_TOKEN = 103,
     INN_NO_SUCH_SHARD = 104,
-    INN_BAD_MAGIC = 120, /* 120..127: the server closes the connection */
+    INN_UNKNOWN_LEVEL = 105, /* of that server's version */
+    INN_BAD_MAGIC = 120,     /* 120..127: the server closes the connection */
     INN_BAD_PROTOCOL_VERSION = 121,
     INN_BAD_MESSAGE_SIZE = 122,
     INN_BAD_CHECKSUM = 123,
@@ -178,6 +180,7 @@ enum inn_operation {
     INN_LEASE_RENEW = 31,
     INN_LEASE_RELEASE = 32,
     INN_BARRIER = 40,
+    INN_RAISE_LEVEL = 41,
     INN_LOOKUP = 64,
     INN_CALENDAR = 65,
     INN_LEASE_SHOW = 66,
@@ -273,6 +276,12 @@ struct inn_lease_result {
 
 struct inn_barrier_result {
     struct inn_result header;
+};
+
+struct inn_level_result {
+    struct inn_result header;
+    uint32_t level; /* of the shard's log, from behind this command on */
+    uint32_t reserved;
 };
 
 enum inn_lookup_what {
@@ -585,6 +594,14 @@ INN_API INN_MUST_USE int inn_barrier(struct inn_connection *connection, uint64_t
 INN_API INN_MUST_USE int inn_barrier_shard(struct inn_connection *connection, uint32_t shard,
                                            struct inn_barrier_result *result);
 
+/* Raises the engine level of a shard's log: INN_OK, or INN_ALREADY_AT_LEVEL, both with result->level; INN_UNKNOWN_LEVEL where the server does not
+ * know that level. There is no way back, and older servers do not start on that log any more. */
+INN_API INN_MUST_USE int inn_raise_level(struct inn_connection *connection, uint32_t shard, uint32_t level,
+                                         struct inn_level_result *result);
+
+/* The highest engine level of this version of Innkeep. */
+#define INN_ENGINE_LEVEL 1
+
 /* with_hash 1 also computes the shard's state hash, which reads all of its memory. */
 INN_API INN_MUST_USE int inn_status(struct inn_connection *connection, uint32_t shard, int with_hash,
                                     struct inn_status_result *result);
@@ -696,6 +713,8 @@ INN_API INN_MUST_USE int inn_pipeline_calendar(struct inn_pipeline *pipeline,
                                                const struct inn_calendar_request *request, uint64_t user);
 INN_API INN_MUST_USE int inn_pipeline_barrier(struct inn_pipeline *pipeline, uint64_t property, uint64_t user);
 INN_API INN_MUST_USE int inn_pipeline_barrier_shard(struct inn_pipeline *pipeline, uint32_t shard, uint64_t user);
+INN_API INN_MUST_USE int inn_pipeline_raise_level(struct inn_pipeline *pipeline, uint32_t shard, uint32_t level,
+                                                  uint64_t user);
 INN_API INN_MUST_USE int inn_pipeline_status(struct inn_pipeline *pipeline, uint32_t shard, int with_hash,
                                              uint64_t user);
 
