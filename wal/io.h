@@ -130,6 +130,8 @@ void io_write_fixed(struct io *io, struct io_request *request, int file, uint32_
                     uint32_t size_bytes, uint64_t offset, bool durable);
 void io_read(struct io *io, struct io_request *request, int file, void *bytes, uint32_t size_bytes, uint64_t offset);
 void io_sync(struct io *io, struct io_request *request, int file);
+/* The entries of a directory that was opened to read: what io_sync_directory does at once. */
+void io_sync_entries(struct io *io, struct io_request *request, int directory);
 
 /* Multishot: result is a connected socket each time, with TCP_NODELAY if it is TCP. Ends with more == false, which may
  * come with a socket as well as with an error or -ECANCELED: unless it was cancelled, arm it again. */

@@ -95,6 +95,15 @@ void io_sync(struct io *io, struct io_request *request, int file)
     request_arm(request, entry, 0);
 }
 
+/* Everything, not the data only: to some file systems (ext4) a directory that kept its size has no new data, whatever was renamed
+ * in it. */
+void io_sync_entries(struct io *io, struct io_request *request, int directory)
+{
+    struct io_uring_sqe *entry = io_submission(io);
+    io_uring_prep_fsync(entry, directory, 0);
+    request_arm(request, entry, 0);
+}
+
 /* ---- Sockets ----------------------------------------------------------------------------------------------------- */
 
 /* Accepted sockets inherit TCP_NODELAY from the listening one (io_listen), which spares a system call for each. */

@@ -58,7 +58,7 @@ void wal_snapshot_writer_free(struct wal_snapshot_writer *writer);
 
 /* Begins a snapshot. Of `what` counts: index, next_lsn, time_ns, previous_hash, segment_sequence, segment_offset, engine_level,
  * data_size; the writer fills in the rest. Head and header are copied. Requires that none is running, that frame `index` is durable,
- * not below the newest snapshot's, data_size > 0 and <= data_size_max, head_size <= WAL_SNAPSHOT_HEAD_SIZE_MAX. */
+ * above the newest snapshot's, data_size > 0 and <= data_size_max, head_size <= WAL_SNAPSHOT_HEAD_SIZE_MAX. */
 void wal_snapshot_begin(struct wal_snapshot_writer *writer, const struct wal_snapshot_header *what, const void *head,
                         uint32_t head_size, const struct wal_snapshot_source *source);
 
@@ -71,7 +71,8 @@ uint64_t wal_snapshot_due_ns(const struct wal_snapshot_writer *writer);
 void wal_snapshot_rate_set(struct wal_snapshot_writer *writer, uint64_t bytes_per_second);
 
 /* Gives the running snapshot up, if any. The source is not called again. It is over (FAILED, -ECANCELED) when the state says
- * so: wal_snapshot_tend goes on being called. One that the manifest names already is DONE all the same. */
+ * so: wal_snapshot_tend goes on being called. One whose manifest is durable and only lacks its name is finished
+ * instead (DONE), in a few turns. */
 void wal_snapshot_abandon(struct wal_snapshot_writer *writer);
 
 enum wal_snapshot_status {
