@@ -32,7 +32,7 @@ const char *snapshot_head_check(const struct snapshot_head *head)
 {
     if (head->version != SNAPSHOT_VERSION)
         return "the snapshot's head has a version unknown here";
-    if (head->reserved != 0 || head->reserved_end != 0)
+    if (head->reserved_end != 0)
         return "the snapshot's head has reserved bytes set";
     const struct engine_limits *limits = &head->limits;
     if (!engine_limits_valid(limits))
@@ -116,6 +116,7 @@ static void head_fill(const struct engine *engine, struct snapshot_head *head)
 {
     memset(head, 0, sizeof(*head));
     head->version = SNAPSHOT_VERSION;
+    head->engine_level = engine->log_level;
     head->limits = engine->limits;
     head->log_time_ns = engine->log_time_ns;
     head->last_lsn = engine->last_lsn;
@@ -186,6 +187,8 @@ void snapshot_load_begin(struct snapshot_load *load, struct engine *engine, cons
     ranges_lay(head, load->ranges);
     engine->log_time_ns = head->log_time_ns;
     engine->last_lsn = head->last_lsn;
+    engine->level = head->engine_level;
+    engine->log_level = head->engine_level;
     engine->commit_p99_ns = head->commit_p99_ns;
     engine->commit_ttl_factor = head->commit_ttl_factor;
     engine->leases.reclaimed_token_max = head->reclaimed_token_max;

@@ -109,6 +109,27 @@ static int level_fail(struct state_machine *machine, uint32_t level, uint64_t ls
     return fail(machine, -EBADMSG, lsn, machine->error_text);
 }
 
+void state_machine_reset(struct state_machine *machine)
+{
+    state_machine_free(machine);
+    *machine = (struct state_machine){ .hash_seed = machine->hash_seed,
+                                       .prefault = machine->prefault,
+                                       .level_max = machine->level_max,
+                                       .other_outcomes = machine->other_outcomes };
+}
+
+int state_machine_load(struct state_machine *machine, const struct snapshot_head *head, struct snapshot_load *load)
+{
+    REQUIRE(machine->engine == NULL);
+    if (head->engine_level > machine->level_max)
+        return level_fail(machine, head->engine_level, head->last_lsn);
+    int error = engine_settle(machine, &head->limits, head->last_lsn);
+    if (error != 0)
+        return error;
+    snapshot_load_begin(load, machine->engine, head);
+    return 0;
+}
+
 static const struct record_header *first_record(const struct wal_frame_header *frame)
 {
     return frame->records_count == 0 ? NULL : (const struct record_header *)(const void *)(frame + 1);

@@ -7,6 +7,7 @@
 #define NET_STATE_MACHINE_H
 
 #include "engine/engine.h"
+#include "engine/snapshot.h"
 #include "net/outcome_digest.h"
 #include "wal/format.h"
 
@@ -33,6 +34,15 @@ struct state_machine {
 void state_machine_init(struct state_machine *machine, const uint8_t uuid[16]);
 /* Gives the memory back, whatever happened before. */
 void state_machine_free(struct state_machine *machine);
+
+/* Empties a machine that was filled halfway, so that it is as after state_machine_init. */
+void state_machine_reset(struct state_machine *machine);
+
+/* Makes the engine that a snapshot with this head is to be loaded into: *load is ready for its pages. Requires an
+ * empty machine and a head that passes snapshot_head_check. 0, -ENOMEM, or -EBADMSG with error set for an engine
+ * level that is not known here. */
+MUST_USE int state_machine_load(struct state_machine *machine, const struct snapshot_head *head,
+                                struct snapshot_load *load);
 
 /* Called for each record after it was applied; record and result are the visitor's until it returns. */
 typedef void state_machine_visit(void *context, const struct record_header *record, uint64_t lsn,

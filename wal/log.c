@@ -104,6 +104,11 @@ size_t wal_memory_size(const struct wal_options *options)
 
 uint32_t wal_buffers_count(const struct wal_options *options)
 {
+    return wal_guest_buffer(options) + (options->guest.iov_len > 0);
+}
+
+uint32_t wal_guest_buffer(const struct wal_options *options)
+{
     return options->depth_max + 2;
 }
 
@@ -141,11 +146,12 @@ static int memory_map(struct wal *wal)
 
 static int memory_register(struct wal *wal)
 {
-    struct iovec buffers[WAL_DEPTH_MAX + 2];
+    struct iovec buffers[WAL_DEPTH_MAX + 3];
     for (uint32_t i = 0; i <= wal->options.depth_max; i++)
         buffers[i] = (struct iovec){ .iov_base = buffer_frame(wal, i), .iov_len = wal->options.frame_size_max };
     buffers[spare_buffer(wal)] =
         (struct iovec){ .iov_base = zeros_of(wal), .iov_len = WAL_FILL_SIZE + WAL_SEGMENT_DATA_OFFSET };
+    buffers[wal_guest_buffer(&wal->options)] = wal->options.guest;
     return io_buffers_register(wal->io, buffers, wal_buffers_count(&wal->options));
 }
 

@@ -28,6 +28,7 @@ struct wal_options {
     uint32_t depth_max;      /* frames in flight, 1..WAL_DEPTH_MAX */
     uint32_t ready_min;      /* zero-filled segments kept ahead, at least 2 */
     uint32_t spare_max;      /* retired segments kept as material for ready ones, at most 16 */
+    struct iovec guest; /* memory of the caller's that is registered along with the log's buffers; length 0: none */
 };
 #define WAL_DEPTH_MAX 8
 
@@ -40,6 +41,9 @@ struct wal_position {
     struct hash128 previous_hash;
     uint64_t retired_below; /* segments with smaller numbers are not needed any more; 0: all are */
 };
+
+/* The number under which the guest is registered: the io takes one set of buffers, and the log brings it. */
+uint32_t wal_guest_buffer(const struct wal_options *options);
 
 /* Bytes that a log of these options allocates; part of the server's memory bound. */
 size_t wal_memory_size(const struct wal_options *options);

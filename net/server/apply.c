@@ -104,6 +104,8 @@ static int records_apply(struct shard *shard)
 {
     struct apply_cursor *apply = &shard->apply;
     while (apply->record != NULL) {
+        if (!capture_has_room(snapshot_capture(shard->machine.engine)))
+            return -EAGAIN; /* until the snapshot has written some more pages, and their copies are given back */
         prefetch_step(&apply->prefetch, shard->machine.engine);
         int error = is_system(apply->record) ? system_apply(shard, apply->record, apply->lsn)
                                              : command_apply(shard, apply->record, apply->lsn);
@@ -131,6 +133,7 @@ int shard_apply(struct shard *shard)
             return 0;
         if (error != 0)
             return error;
+        snapshots_note(shard, shard->apply.frame);
         shard->apply.frame = NULL;
         wal_release(shard->wal);
     }

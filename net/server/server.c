@@ -59,6 +59,8 @@ struct server_options server_options_default(void)
         .shards_default = 1,
         .listen = { .host = "127.0.0.1", .port = PROTOCOL_PORT_DEFAULT },
         .segment_size = WAL_SEGMENT_SIZE_DEFAULT,
+        .snapshot_every = 512 * MIB,
+        .snapshot_rate = 128 * MIB,
         .frame_size_max = WAL_FRAME_SIZE_MAX,
         .depth_max = 4,
         .connections_max = 1024,
@@ -169,6 +171,7 @@ static void *shard_main(void *context)
     }
     if (phase == PHASE_SERVE)
         serve(server, shard);
+    snapshots_close(shard);
     if (shard->wal != NULL)
         wal_close(shard->wal);
     return NULL;
@@ -211,6 +214,7 @@ static int shard_make(struct server *server, uint32_t index, char *why, size_t w
         return error;
     }
     struct wal_options wal = shard_wal_options(&server->options, &server->directory, index);
+    wal.guest = (struct iovec){ .iov_len = WAL_SNAPSHOT_BUFFER_SIZE };
     struct io_options io = {
         .ring_entries = RING_ENTRIES,
         .fixed_buffers_count = wal_buffers_count(&wal),

@@ -356,6 +356,7 @@ static uint64_t wait_until(struct shard *shard)
 {
     struct wal_state wal = wal_state_of(shard->wal);
     uint64_t until = earlier(shard->next_second_ns, wal_tend_due_ns(shard->wal));
+    until = earlier(until, snapshots_due_ns(shard));
     /* Where no frame can be sealed, on a full disk say, a tick that is due would only spin; wal_tend_due_ns tells when to try again. */
     if (wal.in_flight == 0 && wal_may_seal(shard->wal)) {
         uint64_t tick_ns = boot_time_of(shard, engine_next_deadline(shard->machine.engine));
@@ -396,6 +397,7 @@ int shard_turn(struct shard *shard)
         acceptor_tend(shard->acceptor, shard->now_ns);
     log_seal(shard);
     wal_tend(shard->wal);
+    snapshots_tend(shard);
     second_run(shard);
     dirty_run(shard);
     rings_publish(shard);
@@ -443,8 +445,10 @@ int shard_finish(struct shard *shard)
         int error = shard_apply(shard);
         if (error == 0)
             error = wal_error(shard->wal);
-        if (error != 0 || finish_step(shard))
+        if (error != 0)
             return error;
+        if (finish_step(shard))
+            return snapshots_finish(shard);
         wal_tend(shard->wal);
         error = io_run(shard->io, shard->now_ns + FINISH_STEP_NS);
         if (error != 0)

@@ -20,8 +20,9 @@
 #include "net/prefetch.h"
 #include "net/server/commit_latency.h"
 #include "net/server/connection.h"
+#include "net/server/snapshots.h"
 #include "net/server/spsc_ring.h"
-#include "net/state_machine.h"
+#include "net/warm_start.h"
 #include "wal/directory.h"
 #include "wal/log.h"
 #include "wal/recovery.h"
@@ -43,6 +44,8 @@ struct server_options {
     struct engine_limits limits; /* a shard's; a zero field: not given */
     uint64_t memory_bytes;       /* of all engines; 0: not given */
     uint64_t segment_size;
+    uint64_t snapshot_every; /* bytes of log after which a snapshot is taken; 0: none is, at the end neither */
+    uint64_t snapshot_rate;  /* bytes a second, while there is no hurry; 0: as fast as it goes */
     uint32_t frame_size_max;
     uint32_t depth_max;
     uint32_t connections_max;    /* a shard */
@@ -124,7 +127,9 @@ struct shard {
     struct wal *wal;
     struct state_machine machine;
     struct wal_directory *directory;
-    struct wal_report report; /* what recovery found */
+    struct warm_start warm;   /* the snapshot that recovery began with */
+    struct wal_report report; /* what recovery found behind it */
+    struct shard_snapshots snapshots;
 
     /* Log time = clock_base_ns + (io_now_ns - clock_start_ns). */
     uint64_t clock_base_ns;

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #define PROGRESS_EVERY_NS (2 * NS_PER_SECOND)
+#define SNAPSHOT_READS 8       /* of a MiB each, in flight while a snapshot is loaded */
 #define STATE_MACHINE_FAILED 1 /* what the visitor returns: the machine knows why */
 
 struct recovery_progress {
@@ -82,13 +83,66 @@ static int tail_discard(struct shard *shard, const struct wal_source *source, ch
     return error;
 }
 
+/* ---- From a snapshot ------------------------------------------------------------------------------------------------- */
+
+static void snapshot_say(void *context, const char *sentence)
+{
+    const struct recovery_progress *progress = context;
+    fprintf(stderr, "innkeepd: shard %u: WARNING: %s; going on with an older one, or with the whole log\n",
+            progress->shard->index, sentence);
+}
+
+static void snapshot_progress(void *context, uint64_t loaded_bytes, uint64_t bytes)
+{
+    struct recovery_progress *progress = context;
+    uint64_t now_ns = io_now_ns(progress->shard->io);
+    if (now_ns < progress->next_ns)
+        return;
+    progress->next_ns = now_ns + PROGRESS_EVERY_NS;
+    fprintf(stderr, "innkeepd: shard %u: loaded %.1f of %.1f MiB of the snapshot\n", progress->shard->index,
+            (double)loaded_bytes / (double)MIB, (double)bytes / (double)MIB);
+}
+
+static int snapshot_load_newest(struct shard *shard, const struct wal_source *source, char *why, size_t why_size)
+{
+    struct recovery_progress progress = { .shard = shard, .next_ns = io_now_ns(shard->io) + PROGRESS_EVERY_NS };
+    struct warm_start_options options = {
+        .io = shard->io,
+        .place = { .directory = source->directory, .shard = shard->index, .shards_count = shard->shards_count },
+        .reads_max = SNAPSHOT_READS,
+        .lsn_max = NEVER_NS,
+        .time_max_ns = NEVER_NS,
+        .say = snapshot_say,
+        .progress = snapshot_progress,
+        .context = &progress,
+    };
+    memcpy(options.place.uuid, source->uuid, sizeof options.place.uuid);
+    char sentence[WAL_SNAPSHOT_WHY_SIZE];
+    struct warm_start *warm = &shard->warm;
+    int error = warm_start_run(&shard->machine, &options, warm, sentence);
+    if (error != 0)
+        snprintf(why, why_size, "shard %u: %.900s", shard->index, sentence);
+    if (error != 0 || warm->index == 0)
+        return error;
+    double seconds = (double)warm->took_ns / 1e9;
+    fprintf(stderr, "innkeepd: shard %u: loaded the snapshot up to lsn %" PRIu64 ": %.1f MiB in %.2f s, %.0f MiB/s\n",
+            shard->index, warm->start.position.next_lsn - 1, (double)warm->bytes / (double)MIB, seconds,
+            (double)warm->bytes / (double)MIB / seconds);
+    return 0;
+}
+
 int shard_recover(struct shard *shard, char *why, size_t why_size)
 {
     char path[WAL_PATH_SIZE];
     struct wal_source source = source_of(shard, wal_shard_path(shard->directory, shard->index, path));
+    int error = snapshot_load_newest(shard, &source, why, why_size);
+    if (error != 0)
+        return error;
+    if (shard->warm.index != 0)
+        source.start = &shard->warm.start;
     uint64_t now_ns = io_now_ns(shard->io);
     struct recovery_progress progress = { .shard = shard, .next_ns = now_ns + PROGRESS_EVERY_NS, .started_ns = now_ns };
-    int error = wal_read(shard->io, &source, recovery_visit, &progress, &shard->report);
+    error = wal_read(shard->io, &source, recovery_visit, &progress, &shard->report);
     if (error == STATE_MACHINE_FAILED) {
         snprintf(why, why_size, "shard %u: the log cannot be replayed: %s (lsn %" PRIu64 ")", shard->index,
                  shard->machine.error, shard->machine.error_lsn);
@@ -126,6 +180,7 @@ static int frame_write(struct shard *shard, const struct record_header *record, 
             return error;
     }
     int error = state_machine_apply(&shard->machine, frame, NULL, NULL);
+    snapshots_note(shard, frame);
     wal_release(shard->wal);
     return error;
 }
@@ -156,7 +211,13 @@ int shard_open_log(struct shard *shard, const struct engine_limits *limits, uint
     struct wal_options options = shard_wal_options(shard->options, shard->directory, shard->index);
     options.directory = wal_shard_path(shard->directory, shard->index, path);
     const char *reason = NULL;
-    int error = wal_open(shard->io, &options, &shard->report.position, &shard->wal, &reason);
+    int error = snapshots_open(shard, limits, options.directory, &options.guest);
+    if (error != 0) {
+        snprintf(why, why_size, "shard %u: the snapshots in %s cannot be looked at: %s", shard->index,
+                 options.directory, strerror(-error));
+        return error;
+    }
+    error = wal_open(shard->io, &options, &shard->report.position, &shard->wal, &reason);
     if (error != 0) {
         snprintf(why, why_size, "shard %u: the log cannot be opened for writing: %s (%s)", shard->index,
                  reason != NULL ? reason : "see the error", strerror(-error));

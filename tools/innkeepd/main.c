@@ -30,7 +30,8 @@ static const char description[] =
     "\n"
     "When it is ready it prints one line on stdout:\n"
     "  innkeepd ready listen=127.0.0.1:7433 shards=2 lsn=1,1\n"
-    "SIGTERM and SIGINT: takes no more work, completes what it accepted, exits 0.\n"
+    "SIGTERM and SIGINT: takes no more work, completes what it accepted, takes a last snapshot, exits 0. A second one "
+    "ends it at once; nothing acknowledged is lost by that, the next start only takes longer.\n"
     "Exit status: 0 stopped by a signal, 1 could not start or go on (stderr says why), 2 wrong usage.";
 
 enum option_key {
@@ -49,6 +50,8 @@ enum option_key {
     KEY_SEGMENT_SIZE,
     KEY_FRAME_SIZE,
     KEY_DEPTH,
+    KEY_SNAPSHOT_EVERY,
+    KEY_SNAPSHOT_RATE,
     KEY_CONNECTIONS,
     KEY_RECV_BUFFERS,
     KEY_ALARM_FACTOR,
@@ -82,6 +85,12 @@ static const struct argp_option options[] = {
     { "segment-size", KEY_SEGMENT_SIZE, "SIZE", 0, "Segment files, fixed when the directory is made (64M)", 2 },
     { "frame-size", KEY_FRAME_SIZE, "SIZE", 0, "The largest group commit (1M, or what may be pinned: ulimit -l)", 2 },
     { "depth", KEY_DEPTH, "N", 0, "Group commits on their way to the disk at once, 1 to 8 (4)", 2 },
+    { "snapshot-every", KEY_SNAPSHOT_EVERY, "SIZE", 0,
+      "Take a snapshot after so much log, but not before it has grown to the last one's size; and at the end. 0: never "
+      "(512M)",
+      2 },
+    { "snapshot-rate", KEY_SNAPSHOT_RATE, "SIZE", 0,
+      "Write it at this speed a second while there is no hurry; 0: as fast as it goes (128M)", 2 },
     { "max-clock-jump", KEY_MAX_CLOCK_JUMP, "TIME", 0, "Refuse to start if the clock is further ahead of the log (24h)",
       2 },
     { "accept-clock", KEY_ACCEPT_CLOCK, NULL, 0, "Start although it is", 2 },
@@ -259,6 +268,12 @@ static bool parse_log_and_network(int key, char *text, struct argp_state *state,
             argp_error(state, "--frame-size lies between 128K and 1M");
         server->frame_size_max = (uint32_t)size;
         return true;
+    case KEY_SNAPSHOT_EVERY:
+        parse_size(state, "snapshot-every", text, 0, 1, &server->snapshot_every);
+        return true;
+    case KEY_SNAPSHOT_RATE:
+        parse_size(state, "snapshot-rate", text, 0, 1, &server->snapshot_rate);
+        return true;
     case KEY_DEPTH:
         parse_number(state, "depth", text, 1, WAL_DEPTH_MAX, &server->depth_max);
         return true;
@@ -340,12 +355,13 @@ static void print_memory(const struct server *server)
             "innkeepd: memory bound %.1f MiB: each of %u shards takes %.1f MiB for %" PRIu32 " room types x %" PRIu32
             " nights, %.1f MiB for %" PRIu32 " reservations, %.1f MiB for keys and %" PRIu32
             " kept outcomes, %.1f MiB for %" PRIu32 " properties, %" PRIu32
-            " leases and indexes; the rest is log buffers and connections\n",
+            " leases and indexes, %.1f MiB for copies of pages while a snapshot is taken; the rest is log buffers and "
+            "connections\n",
             (double)server_memory_bytes(server) / (double)MIB, server_shards(server),
             (double)memory.nights_bytes / (double)MIB, limits->room_types_max, limits->horizon_nights,
             (double)memory.reservations_bytes / (double)MIB, limits->reservations_max,
             (double)memory.keys_bytes / (double)MIB, limits->outcomes_max, (double)memory.other_bytes / (double)MIB,
-            limits->properties_max, limits->leases_max);
+            limits->properties_max, limits->leases_max, (double)memory.capture_bytes / (double)MIB);
 }
 
 static void print_ready(const struct server *server)
@@ -376,8 +392,8 @@ static uint32_t cores_count(void)
     return cores < 1 ? 1 : cores > WAL_SHARDS_MAX ? WAL_SHARDS_MAX : (uint32_t)cores;
 }
 
-/* What a log pins beside its frames: zeros for new segments, header blocks. */
-#define PINNED_BESIDE_FRAMES (300 * KIB)
+/* What a shard pins beside its frames: zeros for new segments, header blocks, what snapshots are written from. */
+#define PINNED_BESIDE_FRAMES (300 * KIB + WAL_SNAPSHOT_BUFFER_SIZE)
 
 /* The largest group commit whose buffers the user may pin: 1 MiB for root, less for others under a usual limit of 8 MiB. */
 static uint32_t frame_size_affordable(const struct server_options *server)
@@ -417,6 +433,7 @@ int main(int argc, char **argv)
     int signal_number = 0;
     sigwait(&stop, &signal_number);
     fprintf(stderr, "innkeepd: %s: taking no more work, completing what was accepted\n", strsignal(signal_number));
+    pthread_sigmask(SIG_UNBLOCK, &stop, NULL); /* whoever cannot wait for the last snapshot asks again */
     server_stop(server);
     return EXIT_SUCCESS;
 }

@@ -1,0 +1,240 @@
+#include "net/server/snapshots.h"
+
+#include "net/server/shard.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#define RETRY_AFTER_NS (10 * NS_PER_SECOND)
+#define PROGRESS_EVERY_NS (2 * NS_PER_SECOND)
+
+/* ---- Opening --------------------------------------------------------------------------------------------------------- */
+
+int snapshots_open(struct shard *shard, const struct engine_limits *limits, const char *directory, struct iovec *guest)
+{
+    struct shard_snapshots *snapshots = &shard->snapshots;
+    void *buffer =
+        mmap(NULL, WAL_SNAPSHOT_BUFFER_SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
+    if (buffer == MAP_FAILED)
+        return -errno;
+    *guest = (struct iovec){ .iov_base = buffer, .iov_len = WAL_SNAPSHOT_BUFFER_SIZE };
+    snapshots->buffer = buffer;
+    struct wal_options wal = shard_wal_options(shard->options, shard->directory, shard->index);
+    struct wal_snapshot_writer_options options = {
+        .place = { .directory = directory, .shard = shard->index, .shards_count = shard->shards_count },
+        .data_size_max = align_up(engine_memory_size(limits), WAL_BLOCK_SIZE),
+        .buffer = wal_guest_buffer(&wal),
+        .bytes = buffer,
+        .trusted_index = shard->warm.index,
+    };
+    memcpy(options.place.uuid, shard->directory->header.uuid, sizeof options.place.uuid);
+    int error = wal_snapshot_writer_init(shard->io, &options, &snapshots->writer);
+    if (error != 0)
+        return error;
+    shard->memory_bytes += WAL_SNAPSHOT_BUFFER_SIZE + wal_snapshot_writer_memory_size(options.data_size_max);
+    shard->report.position.retired_below = wal_snapshot_state_of(snapshots->writer).oldest_segment;
+    snapshots->newest = shard->warm.index != 0
+                            ? shard->warm.start.place
+                            : (struct wal_place){ .segment_sequence = 1, .offset = WAL_SEGMENT_DATA_OFFSET };
+    return 0;
+}
+
+void snapshots_close(struct shard *shard)
+{
+    struct shard_snapshots *snapshots = &shard->snapshots;
+    wal_snapshot_writer_free(snapshots->writer);
+    snapshots->writer = NULL;
+}
+
+/* ---- When ------------------------------------------------------------------------------------------------------------ */
+
+void snapshots_note(struct shard *shard, const struct wal_frame_header *frame)
+{
+    struct shard_snapshots *snapshots = &shard->snapshots;
+    snapshots->applied = (struct wal_start){
+        .position = { .next_index = frame->index + 1,
+                      .next_lsn = frame->first_lsn + frame->records_count,
+                      .last_time_ns = frame->time_ns,
+                      .previous_hash = frame->hash },
+        .place = { .segment_sequence = frame->segment_sequence,
+                   .offset = (uint64_t)frame->block_number * WAL_BLOCK_SIZE + frame->frame_size },
+    };
+}
+
+/* Bytes of log from one place to another, gaps at the ends of segments included. */
+static uint64_t log_between(const struct shard *shard, struct wal_place from, struct wal_place to)
+{
+    uint64_t segments = to.segment_sequence - from.segment_sequence;
+    return segments * shard->directory->header.segment_size + to.offset - from.offset;
+}
+
+/* A state much larger than the log behind it is not worth writing again: the log may grow to its size. */
+static bool log_is_long(const struct shard *shard)
+{
+    const struct shard_snapshots *snapshots = &shard->snapshots;
+    uint64_t every = shard->options->snapshot_every;
+    uint64_t size = wal_snapshot_state_of(snapshots->writer).newest_file_size;
+    return every != 0 &&
+           log_between(shard, snapshots->newest, snapshots->applied.place) >= (every > size ? every : size);
+}
+
+static bool is_due(const struct shard *shard)
+{
+    const struct shard_snapshots *snapshots = &shard->snapshots;
+    if (shard->apply.frame != NULL || snapshots->applied.position.next_index == 0 ||
+        shard->now_ns < snapshots->not_before_ns)
+        return false;
+    bool new_frames =
+        snapshots->applied.position.next_index - 1 > wal_snapshot_state_of(snapshots->writer).kept_indexes[0];
+    return new_frames && (log_is_long(shard) ||
+                          (snapshots->wanted && engine_last_lsn(shard->machine.engine) >= snapshots->wanted_lsn));
+}
+
+/* ---- Taking one ------------------------------------------------------------------------------------------------------ */
+
+static bool chunk_next(void *context, uint64_t *chunk)
+{
+    return capture_next(context, chunk);
+}
+
+static void chunk_fill(void *context, uint64_t chunk, void *bytes, size_t size_bytes)
+{
+    capture_fill(context, chunk, bytes, size_bytes);
+}
+
+static_assert(CAPTURE_CHUNK_SIZE == WAL_SNAPSHOT_CHUNK_SIZE, "what the engine hands out is what the file holds");
+static_assert(sizeof(struct snapshot_head) <= WAL_SNAPSHOT_HEAD_SIZE_MAX, "the engine's head fits the file's block 0");
+
+static void snapshot_start(struct shard *shard)
+{
+    struct shard_snapshots *snapshots = &shard->snapshots;
+    struct engine *engine = shard->machine.engine;
+    const struct wal_start *applied = &snapshots->applied;
+    struct snapshot_head head;
+    snapshot_begin(engine, &head);
+    struct wal_snapshot_header what = {
+        .index = applied->position.next_index - 1,
+        .next_lsn = applied->position.next_lsn,
+        .time_ns = applied->position.last_time_ns,
+        .previous_hash = applied->position.previous_hash,
+        .segment_sequence = applied->place.segment_sequence,
+        .segment_offset = applied->place.offset,
+        .engine_level = head.engine_level,
+        .data_size = snapshot_data_size(&head),
+    };
+    struct wal_snapshot_source source = { .context = snapshot_capture(engine), .next = chunk_next, .fill = chunk_fill };
+    wal_snapshot_begin(snapshots->writer, &what, &head, sizeof head, &source);
+    snapshots->newest = applied->place;
+    snapshots->wanted = false;
+    snapshots->running = true;
+}
+
+static void snapshot_report(const struct shard *shard, const struct wal_snapshot_state *state)
+{
+    if (state->status == WAL_SNAPSHOT_DONE) {
+        double seconds = (double)(state->ended_ns - state->began_ns) / 1e9;
+        fprintf(stderr, "innkeepd: shard %u: snapshot up to lsn %" PRIu64 ": %.1f MiB in %.2f s\n", shard->index,
+                state->newest_lsn, (double)state->newest_file_size / (double)MIB, seconds);
+        return;
+    }
+    bool no_room = state->error == -ECANCELED;
+    fprintf(stderr,
+            "innkeepd: shard %u: WARNING: the snapshot failed%s%s: %s; the log and older snapshots have all of it, and "
+            "it is tried again later\n",
+            shard->index, no_room ? "" : " while ", no_room ? "" : state->doing,
+            no_room ? "more was changed at once than there is room for copies of" : strerror(-state->error));
+}
+
+static void snapshot_end_look(struct shard *shard)
+{
+    struct shard_snapshots *snapshots = &shard->snapshots;
+    struct wal_snapshot_state state = wal_snapshot_state_of(snapshots->writer);
+    if (state.chunks_taken)
+        snapshot_end(shard->machine.engine);
+    if (state.status == WAL_SNAPSHOT_RUNNING)
+        return;
+    snapshots->running = false;
+    snapshot_report(shard, &state);
+    if (state.status == WAL_SNAPSHOT_DONE)
+        wal_retire_below(shard->wal, state.oldest_segment);
+    else
+        snapshots->not_before_ns = shard->now_ns + RETRY_AFTER_NS;
+}
+
+static void snapshot_go_on(struct shard *shard, uint64_t rate)
+{
+    struct shard_snapshots *snapshots = &shard->snapshots;
+    const struct capture *capture = snapshot_capture(shard->machine.engine);
+    if (capture->running && capture->broken) {
+        wal_snapshot_abandon(snapshots->writer);
+        snapshot_end(shard->machine.engine);
+    }
+    wal_snapshot_rate_set(snapshots->writer, capture_is_pressed(capture) ? 0 : rate);
+    wal_snapshot_tend(snapshots->writer, shard->now_ns);
+    if (snapshots->running)
+        snapshot_end_look(shard);
+}
+
+void snapshots_tend(struct shard *shard)
+{
+    if (!shard->snapshots.running && is_due(shard))
+        snapshot_start(shard);
+    snapshot_go_on(shard, shard->options->snapshot_rate);
+}
+
+uint64_t snapshots_due_ns(const struct shard *shard)
+{
+    return wal_snapshot_due_ns(shard->snapshots.writer);
+}
+
+/* ---- The last one ---------------------------------------------------------------------------------------------------- */
+
+static void progress_tell(struct shard *shard)
+{
+    struct shard_snapshots *snapshots = &shard->snapshots;
+    if (shard->now_ns < snapshots->next_progress_ns)
+        return;
+    if (snapshots->next_progress_ns != 0) {
+        struct wal_snapshot_state state = wal_snapshot_state_of(snapshots->writer);
+        fprintf(stderr, "innkeepd: shard %u: last snapshot: %.1f of %.1f MiB\n", shard->index,
+                (double)state.bytes_written / (double)MIB, (double)state.bytes_total / (double)MIB);
+    }
+    snapshots->next_progress_ns = shard->now_ns + PROGRESS_EVERY_NS;
+}
+
+/* Runs what is running to its end. */
+static int run_out(struct shard *shard)
+{
+    while (shard->snapshots.running) {
+        shard->now_ns = io_now_ns(shard->io);
+        snapshot_go_on(shard, 0);
+        progress_tell(shard);
+        if (!shard->snapshots.running)
+            return 0;
+        int error = io_run(shard->io, snapshots_due_ns(shard));
+        if (error != 0)
+            return error;
+    }
+    return 0;
+}
+
+int snapshots_finish(struct shard *shard)
+{
+    struct shard_snapshots *snapshots = &shard->snapshots;
+    if (snapshots->running) {
+        wal_snapshot_abandon(snapshots->writer);
+        snapshot_end(shard->machine.engine);
+    }
+    int error = run_out(shard);
+    if (error != 0 || shard->options->snapshot_every == 0)
+        return error;
+    snapshots->wanted = true;
+    snapshots->not_before_ns = 0;
+    if (!is_due(shard))
+        return 0;
+    snapshot_start(shard);
+    return run_out(shard);
+}
