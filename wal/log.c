@@ -87,6 +87,7 @@ struct wal {
     uint64_t padding_bytes;
     uint64_t stalls;
     uint32_t depth_highest;
+    uint64_t frame_ns; /* when the newest frame was submitted; 0: there is none */
     struct histogram write_latency;
 };
 
@@ -318,7 +319,12 @@ void wal_tend(struct wal *wal)
         return;
     if (wal->pool.retired_below < wal->retired_below)
         wal_retire_below(wal, wal->retired_below);
-    segment_pool_tend(&wal->pool);
+    struct segment_pool_need need = {
+        .left_bytes = wal->options.segment_size - wal->segment.offset +
+                      (wal->next.file >= 0 ? wal->options.segment_size - WAL_SEGMENT_DATA_OFFSET : 0),
+        .frame_ns = wal->frame_ns,
+    };
+    segment_pool_tend(&wal->pool, &need);
     if (wal->pool.error != 0)
         note_error(wal, wal->pool.error);
     if (wal->error == 0)
@@ -464,6 +470,7 @@ static void frame_submit(struct wal *wal, struct wal_frame_header *frame)
         .submitted_ns = io_now_ns(wal->io),
         .closes_file = -1,
     };
+    wal->frame_ns = slot->submitted_ns;
     wal->slots_count++;
     if (wal->slots_count - wal->slots_done > wal->depth_highest)
         wal->depth_highest = wal->slots_count - wal->slots_done;
@@ -718,6 +725,11 @@ static bool writes_are_in_flight(const struct wal *wal)
         if (!wal->slots[(wal->slots_head + i) % wal->options.depth_max].complete)
             return true;
     return false;
+}
+
+bool wal_is_busy(const struct wal *wal)
+{
+    return writes_are_in_flight(wal) || wal_tend_due_ns(wal) != NEVER_NS;
 }
 
 void wal_close(struct wal *wal)

@@ -72,6 +72,9 @@ void wal_retire_below(struct wal *wal, uint64_t sequence);
 /* When wal_tend wants to be called even if nothing completes before: io_now_ns() time, NEVER_NS if no such call is needed. */
 uint64_t wal_tend_due_ns(const struct wal *wal);
 
+/* True while a write or sync of this log is under way, or wal_tend still has something to do: a log at rest has made everything ready. */
+bool wal_is_busy(const struct wal *wal);
+
 /* True if a record of size_bytes can be appended now: the open frame then has a place on the disk that is there already, so
  * that a disk that runs full leaves no record waiting. */
 bool wal_has_room(const struct wal *wal, uint32_t size_bytes);

@@ -110,12 +110,48 @@ bool segment_pool_is_busy(const struct segment_pool *pool)
     return pool->state == SEGMENT_POOL_WRITING || pool->state == SEGMENT_POOL_SYNCING;
 }
 
+/* What the log can still write before it has to wait for the pool. */
+static uint64_t log_left(const struct segment_pool *pool)
+{
+    return pool->need.left_bytes + segment_pool_ready_count(pool) * pool->segment_size;
+}
+
+static uint64_t rest_begins_ns(const struct segment_pool *pool)
+{
+    return pool->need.frame_ns == 0 ? 0 : pool->need.frame_ns + WAL_REST_NS;
+}
+
+static bool log_rests(const struct segment_pool *pool)
+{
+    return io_now_ns(pool->io) >= rest_begins_ns(pool);
+}
+
+/* Too little left to go slowly; or there was no space, and whether there is now has to show. */
+static bool log_is_pressed(const struct segment_pool *pool)
+{
+    return log_left(pool) <= pool->segment_size || pool->retry_ns != 0;
+}
+
+/* True while the log needs no more zeros yet: the share that is filled is ahead of the share that the log has used of what it had when the
+ * filling began, but for one segment. */
+static bool filling_may_wait(const struct segment_pool *pool)
+{
+    if (log_is_pressed(pool))
+        return false;
+    uint64_t left = log_left(pool);
+    if (pool->begin_left <= left)
+        return true;
+    double used = (double)(pool->begin_left - left) / (double)(pool->begin_left - pool->segment_size);
+    return (double)pool->filled_size >= used * (double)pool->segment_size;
+}
+
 static void filling_begin(struct segment_pool *pool, int file, bool recycled)
 {
     pool->file = file;
     pool->sequence = pool->next_sequence++;
     pool->filled_size = 0;
     pool->recycled = recycled;
+    pool->begin_left = log_left(pool);
     pool->state = SEGMENT_POOL_WRITE_DUE;
 }
 
@@ -160,7 +196,8 @@ static void pool_write_done(struct io_request *request, const struct io_completi
 static void pool_write(struct segment_pool *pool)
 {
     uint64_t left = pool->segment_size - pool->filled_size;
-    uint32_t size = (uint32_t)(left < WAL_FILL_SIZE ? left : WAL_FILL_SIZE);
+    uint64_t most = log_rests(pool) || log_is_pressed(pool) ? WAL_FILL_SIZE : WAL_PACED_FILL_SIZE;
+    uint32_t size = (uint32_t)(left < most ? left : most);
     pool->state = SEGMENT_POOL_WRITING;
     pool->request = (struct io_request){ .done = pool_write_done, .context = pool };
     io_write_fixed(pool->io, &pool->request, pool->file, pool->buffer, pool->zeros, size, pool->filled_size, false);
@@ -354,6 +391,8 @@ uint64_t segment_pool_due_ns(const struct segment_pool *pool)
 {
     if (pool->error != 0 || segment_pool_is_busy(pool))
         return NEVER_NS;
+    if (pool->state == SEGMENT_POOL_WRITE_DUE && filling_may_wait(pool) && rest_begins_ns(pool) > pool->retry_ns)
+        return rest_begins_ns(pool);
     if (pool->state != SEGMENT_POOL_IDLE || segment_pool_ready_count(pool) < pool->ready_min ||
         retired_look_is_due(pool))
         return pool->retry_ns;
@@ -393,8 +432,9 @@ static void directory_step(struct segment_pool *pool)
     }
 }
 
-void segment_pool_tend(struct segment_pool *pool)
+void segment_pool_tend(struct segment_pool *pool, const struct segment_pool_need *need)
 {
+    pool->need = *need;
     if (pool->error != 0 || segment_pool_is_busy(pool))
         return;
     if (pool->retry_ns != 0 && io_now_ns(pool->io) < pool->retry_ns)
@@ -403,7 +443,7 @@ void segment_pool_tend(struct segment_pool *pool)
     directory_step(pool);
     if (pool->error != 0)
         return;
-    if (pool->state == SEGMENT_POOL_WRITE_DUE)
+    if (pool->state == SEGMENT_POOL_WRITE_DUE && (!filling_may_wait(pool) || log_rests(pool)))
         pool_write(pool);
     else if (pool->state == SEGMENT_POOL_SYNC_DUE)
         pool_sync(pool);

@@ -9,6 +9,10 @@
  * and works on a full disk. Instead of creating a file, the oldest retired one is renamed to the new number's .tmp, and that is made
  * durable before the first zero is written: no crash shows zeros under the old name. What is retired beyond spare_max is deleted.
  *
+ * Zeros are written at the pace at which the log needs them, in small pieces, because each piece is in the way of the frames beside it: a
+ * segment is to be full of zeros by the time the log has but one whole segment left. While the log rests, and when it has less than that,
+ * as fast as it goes.
+ *
  * No space at any step is no error: what is written stays, and the step is tried again a second later. Any other failure is one, and
  * ends the log: a disk that fails while it writes zeros is not one to trust with frames.
  *
@@ -25,8 +29,16 @@
 #define WAL_RETIRED_MAX 64 /* known at a time; there may be more */
 #define WAL_SPACE_RETRY_NS NS_PER_SECOND
 #define WAL_DELETE_PAUSE_NS (20 * NS_PER_MS) /* between deletions: each blocks for a directory sync */
+#define WAL_REST_NS (2 * NS_PER_MS)          /* so long without a frame, and the log counts as resting */
+#define WAL_PACED_FILL_SIZE (64 * KIB)       /* zeros written at a time while it does not */
 
 static_assert(WAL_SPARE_MAX < WAL_RETIRED_MAX, "the spare ones are among those that are known");
+
+/* How the log stands when the pool is tended. */
+struct segment_pool_need {
+    uint64_t left_bytes; /* that it can still write into segments which it has taken from the pool */
+    uint64_t frame_ns;   /* when it last submitted a frame; 0: never */
+};
 
 enum segment_pool_state {
     SEGMENT_POOL_IDLE,
@@ -56,6 +68,9 @@ struct segment_pool {
     uint64_t sequence;    /* of that file */
     uint64_t filled_size; /* zeros written so far */
     bool recycled;        /* it was a segment before: it has all its blocks */
+    uint64_t begin_left;  /* what the log had left, ready segments included, when its filling began */
+
+    struct segment_pool_need need; /* as of the last segment_pool_tend */
 
     uint64_t retired_below;            /* segments with smaller numbers are retired */
     uint64_t retired[WAL_RETIRED_MAX]; /* the oldest of them, sorted */
@@ -80,7 +95,7 @@ void segment_pool_retire_below(struct segment_pool *pool, uint64_t sequence);
 
 /* Starts the next step, if one is due: keeps ready_min segments ready, and at most spare_max retired ones. At most one call that
  * changes the directory, and one io, a turn. */
-void segment_pool_tend(struct segment_pool *pool);
+void segment_pool_tend(struct segment_pool *pool, const struct segment_pool_need *need);
 
 /* When segment_pool_tend is due without an io completing before: 0 for at once, NEVER_NS if nothing is. */
 uint64_t segment_pool_due_ns(const struct segment_pool *pool);

@@ -1,6 +1,7 @@
 /* The log on a disk that completes in any order, late, short or not at all. */
 #include "tests/wal/fake_io.h"
 #include "tests/wal/world.h"
+#include "wal/segment_pool.h"
 
 #include <criterion/criterion.h>
 #include <errno.h>
@@ -401,6 +402,49 @@ static void seal_and_complete(void)
             wal_release(world.wal);
     }
     wal_seal(world.wal, world.time_ns++, 1, false);
+}
+
+static size_t zeros_pending(void)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < fake_io_pending_count(); i++)
+        count += strstr(fake_io_pending(i).path, ".tmp") != NULL;
+    return count;
+}
+
+/* Each piece of zeros is in the way of the frames beside it. */
+Test(log_order, zeros_are_written_at_the_pace_of_the_log_and_as_fast_as_it_goes_while_it_rests)
+{
+    settle();
+    while (fake_io_count(".ready") == 2)
+        seal_and_complete();
+    seal_and_complete();
+    wal_tend(world.wal);
+    cr_assert_eq(fake_io_count(".tmp"), 1u);
+    uint32_t pieces = 0;
+    for (int frame = 0; frame < 100; frame++) {
+        seal_and_complete();
+        wal_tend(world.wal);
+        cr_assert_leq(zeros_pending(), 1u);
+        for (size_t i = 0; i < fake_io_pending_count(); i++) {
+            if (!strstr(fake_io_pending(i).path, ".tmp"))
+                continue;
+            cr_assert_eq(fake_io_pending(i).size, (uint32_t)WAL_PACED_FILL_SIZE);
+            fake_io_complete(i, FAKE_ALL);
+            pieces++;
+        }
+        run();
+    }
+    cr_assert_geq(pieces, 4u); /* 400 KiB of frames, of 1.25 MiB that may be written until 1 MiB has to be full */
+    cr_assert_leq(pieces, 7u);
+    seal_and_complete();
+    cr_assert_geq(wal_tend_due_ns(world.wal), io_now_ns(world.io));
+    fake_io_advance(WAL_REST_NS);
+    wal_tend(world.wal);
+    bool large = false;
+    for (size_t i = 0; i < fake_io_pending_count(); i++)
+        large = large || (strstr(fake_io_pending(i).path, ".tmp") && fake_io_pending(i).size == WAL_FILL_SIZE);
+    cr_assert(large);
 }
 
 static uint64_t space_of(int files)

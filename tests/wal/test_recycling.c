@@ -177,16 +177,18 @@ Test(recycling, the_old_name_is_durably_gone_before_the_first_zero_is_written)
     fake_io_hold(true);
     wal_retire_below(world.wal, current_segment());
     unsigned seen = 0;
-    for (int turn = 0; turn < 200; turn++) {
+    bool recycled = false; /* and no zero written yet */
+    for (int turn = 0; turn < 400; turn++) {
         if (wal_may_seal(world.wal))
             wal_seal(world.wal, world.time_ns++, 1, false);
         uint64_t before = wal_state_of(world.wal).segments_recycled;
         wal_tend(world.wal);
-        bool recycled = wal_state_of(world.wal).segments_recycled > before;
+        recycled = recycled || wal_state_of(world.wal).segments_recycled > before;
         for (size_t i = 0; i < fake_io_pending_count(); i++) {
             struct fake_pending pending = fake_io_pending(i);
             bool first_zeros = recycled && pending.operation == FAKE_WRITE && strstr(pending.path, WAL_SUFFIX_FILLING);
             cr_assert(IMPLIES(first_zeros, pending.offset == 0 && !fake_io_is_dirty(SHARD_PATH)));
+            recycled = recycled && !first_zeros;
             seen += first_zeros;
             fake_io_complete(i, FAKE_ALL);
         }
