@@ -31,6 +31,7 @@ struct arguments {
     uint64_t record_size;
     uint64_t only_size;  /* 0: all */
     uint64_t only_depth; /* 0: all */
+    bool plain_files;
     bool json;
 };
 
@@ -226,6 +227,7 @@ static bool cells_run(const struct arguments *arguments, struct raw_lane *raw, j
                 .record_size = (uint32_t)arguments->record_size,
                 .segment_size = arguments->segment_size,
                 .ready_min = (uint32_t)arguments->ready,
+                .plain_files = arguments->plain_files,
             };
             if (arguments->json)
                 fprintf(stderr, "%u KiB at depth %u\n", frame_sizes[i] / (uint32_t)KIB, depths[j]);
@@ -275,6 +277,7 @@ enum option_key {
     OPTION_RECORD,
     OPTION_SIZE,
     OPTION_DEPTH,
+    OPTION_PLAIN_FILES,
 };
 
 static const struct argp_option options[] = {
@@ -287,6 +290,7 @@ static const struct argp_option options[] = {
     { "segment", OPTION_SEGMENT, "MIB", 0, "Size of the log's segments (default 64)", 2 },
     { "ready", OPTION_READY, "N", 0, "Segments that the log keeps ready, 2 to 16 (default 8); innkeepd keeps 2", 2 },
     { "record", OPTION_RECORD, "BYTES", 0, "Size of the records, a multiple of 8 (default 96, about a reserve's)", 2 },
+    { "plain-files", OPTION_PLAIN_FILES, NULL, 0, "Do not register the log's segments with the ring", 2 },
     { 0 },
 };
 
@@ -334,6 +338,9 @@ static error_t parse(int key, char *text, struct argp_state *state)
         arguments->record_size = argument_number(state, "record", text, (struct bounds){ 32, 32768 });
         if (arguments->record_size % RECORD_ALIGNMENT != 0)
             argp_error(state, "--record: %s is not a multiple of 8", text);
+        return 0;
+    case OPTION_PLAIN_FILES:
+        arguments->plain_files = true;
         return 0;
     case ARGP_KEY_ARG:
         argp_error(state, "there is no argument '%s'", text);

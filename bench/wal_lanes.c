@@ -49,7 +49,9 @@ static bool log_directory_make(struct log_lane *lane, struct failure *failure)
 
 static bool log_io_make(struct log_lane *lane, const struct wal_options *options, struct failure *failure)
 {
-    struct io_options io_options = { .ring_entries = RING_ENTRIES, .fixed_buffers_count = wal_buffers_count(options) };
+    struct io_options io_options = { .ring_entries = RING_ENTRIES,
+                                     .fixed_buffers_count = wal_buffers_count(options),
+                                     .fixed_files_max = lane->shape.plain_files ? 0 : WAL_FILES_MAX };
     const char *why = NULL;
     int rc = io_create(&io_options, &lane->io, &why);
     if (rc == 0)

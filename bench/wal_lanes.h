@@ -21,6 +21,7 @@ struct lane_shape {
     uint32_t record_size;
     uint64_t segment_size;
     uint32_t ready_min;
+    bool plain_files; /* the log's segments are not registered with the ring */
 };
 
 /* What a round came to: frames that were complete when it ended, and how long it took. */

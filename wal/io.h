@@ -47,6 +47,7 @@ struct io_request {
 struct io_options {
     uint32_t ring_entries;        /* submission queue size, a power of two; 0: no ring, only functions at once */
     uint32_t fixed_buffers_count; /* how many buffers io_buffers_register will name */
+    uint32_t fixed_files_max;     /* how many files io_file_register keeps at a time */
     uint32_t recv_buffers_count;  /* provided receive buffers, a power of two; 0: none */
     uint32_t recv_buffer_size;
 };
@@ -121,6 +122,14 @@ void io_shutdown_send(struct io *io, int socket);
 MUST_USE int io_buffers_register(struct io *io, const struct iovec *buffers, uint32_t count);
 /* What an error of io_buffers_register means and what to do about it: a whole sentence, static storage. */
 const char *io_buffers_explain(int error);
+
+/* Lets the kernel keep an open file at hand, which spares a look-up in each io_write_fixed, io_read and io_sync of it. After io_adopt. 0;
+ * -ENOSPC where io_options.fixed_files_max files are at hand already, or another negated errno: all works as well without. */
+MUST_USE int io_file_register(struct io *io, int file);
+/* Required before io_close of a file that was registered, or its number would one day stand for another file. What is in flight goes on.
+ * Nothing happens to a file that is not registered. */
+void io_file_unregister(struct io *io, int file);
+bool io_file_is_registered(const struct io *io, int file);
 
 /* Writes from registered buffer `buffer`, inside which the bytes must lie; durable when it completes if `durable`
  * (RWF_DSYNC). Bytes, size and offset are multiples of the block size for a file opened DIRECT, and always of

@@ -125,7 +125,7 @@ int io_open(struct io *io, const char *path, unsigned flags)
 
 void io_close(struct io *io, int file)
 {
-    (void)io;
+    REQUIRE(!io_file_is_registered(io, file));
     int result = close(file);
     ENSURE(result == 0 || errno != EBADF); /* closing twice would close somebody else's file one day */
 }

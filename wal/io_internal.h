@@ -27,6 +27,8 @@ struct io {
     struct iovec *fixed_buffers;
     uint32_t fixed_buffers_max;
     uint32_t fixed_buffers_count;
+    int *fixed_files; /* [fixed_files_max] by slot of the kernel's table; -1: a free one */
+    uint32_t fixed_files_max;
     struct io_uring_sqe discarded; /* takes what is asked of an unusable ring */
 };
 
@@ -47,6 +49,9 @@ static_assert(IO_TAG_BELL_FAILED <= IO_TAG_MASK, "tags fit the bits that address
 
 /* A submission entry to fill in; where the queue is full, what it holds is submitted first. Never NULL. */
 struct io_uring_sqe *io_submission(struct io *io);
+
+/* A sparse table of the ring's files, as large as fixed_files_max. 0 or a negated errno. */
+MUST_USE int io_files_make(struct io *io, uint32_t files_max);
 
 /* Makes, gives back to the kernel, takes from the kernel and frees the receive buffers. `completion` gets its data. */
 MUST_USE int io_receive_make(struct io *io, uint32_t count, uint32_t size_bytes);

@@ -11,6 +11,7 @@
 #include <string.h>
 #include <sys/mman.h>
 
+#define FILE_SLOT_LOST (-2)
 #define TRANSFER_SIZE_MAX ((uint32_t)INT32_MAX)
 #define RECEIVE_GROUP 0
 #define RECEIVE_BUFFERS_MAX 32768u /* the kernel's limit for a group */
@@ -57,6 +58,75 @@ const char *io_buffers_explain(int error)
     }
 }
 
+int io_files_make(struct io *io, uint32_t files_max)
+{
+    io->fixed_files = malloc(files_max * sizeof(int));
+    if (io->fixed_files == NULL) {
+        return -ENOMEM;
+    }
+    for (uint32_t slot = 0; slot < files_max; slot++) {
+        io->fixed_files[slot] = -1;
+    }
+    io->fixed_files_max = files_max;
+    return io_uring_register_files_sparse(&io->ring, files_max);
+}
+
+/* The slot that holds `file`, or (file -1) the first free one; -1 if there is none. There are a handful. */
+static int file_slot(const struct io *io, int file)
+{
+    for (uint32_t slot = 0; slot < io->fixed_files_max; slot++) {
+        if (io->fixed_files[slot] == file) {
+            return (int)slot;
+        }
+    }
+    return -1;
+}
+
+/* A table of one change; the kernel says how many it made. */
+static int slot_set(struct io *io, int slot, int file)
+{
+    int result = io_uring_register_files_update(&io->ring, (unsigned)slot, &file, 1);
+    if (result < 0) {
+        return result;
+    }
+    io->fixed_files[slot] = file;
+    return 0;
+}
+
+int io_file_register(struct io *io, int file)
+{
+    REQUIRE(io->adopted);
+    REQUIRE(file >= 0);
+    REQUIRE(file_slot(io, file) < 0);
+    int slot = file_slot(io, -1);
+    return slot < 0 ? -ENOSPC : slot_set(io, slot, file);
+}
+
+/* Only a kernel short of memory could fail to empty a slot. Then it stays taken: no number stands for it any more. */
+void io_file_unregister(struct io *io, int file)
+{
+    REQUIRE(file >= 0);
+    int slot = file_slot(io, file);
+    if (slot >= 0 && slot_set(io, slot, -1) != 0) {
+        io->fixed_files[slot] = FILE_SLOT_LOST;
+    }
+}
+
+bool io_file_is_registered(const struct io *io, int file)
+{
+    return file_slot(io, file) >= 0;
+}
+
+/* Names the file by its slot where it has one. */
+static void entry_name_file(const struct io *io, struct io_uring_sqe *entry, int file)
+{
+    int slot = file_slot(io, file);
+    if (slot >= 0) {
+        entry->fd = slot;
+        entry->flags |= IOSQE_FIXED_FILE;
+    }
+}
+
 static bool lies_within(const struct iovec *buffer, const void *bytes, uint32_t size_bytes)
 {
     uintptr_t begin = (uintptr_t)buffer->iov_base;
@@ -74,6 +144,7 @@ void io_write_fixed(struct io *io, struct io_request *request, int file, uint32_
     REQUIRE(IMPLIES(durable, ((uintptr_t)bytes | size_bytes | offset) % IO_SECTOR_SIZE == 0));
     struct io_uring_sqe *entry = io_submission(io);
     io_uring_prep_write_fixed(entry, file, bytes, size_bytes, offset, (int)buffer);
+    entry_name_file(io, entry, file);
     entry->rw_flags = durable ? RWF_DSYNC : 0;
     request_arm(request, entry, size_bytes);
 }
@@ -84,6 +155,7 @@ void io_read(struct io *io, struct io_request *request, int file, void *bytes, u
     REQUIRE(size_bytes <= TRANSFER_SIZE_MAX);
     struct io_uring_sqe *entry = io_submission(io);
     io_uring_prep_read(entry, file, bytes, size_bytes, offset);
+    entry_name_file(io, entry, file);
     request_arm(request, entry, size_bytes);
 }
 
@@ -92,6 +164,7 @@ void io_sync(struct io *io, struct io_request *request, int file)
 {
     struct io_uring_sqe *entry = io_submission(io);
     io_uring_prep_fsync(entry, file, IORING_FSYNC_DATASYNC);
+    entry_name_file(io, entry, file);
     request_arm(request, entry, 0);
 }
 

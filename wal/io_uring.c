@@ -116,6 +116,9 @@ static int world_make(struct io *io, const struct io_options *options)
         return -ENOMEM;
     }
     int result = ring_make(io, options->ring_entries);
+    if (result == 0 && options->fixed_files_max > 0) {
+        result = io_files_make(io, options->fixed_files_max);
+    }
     if (result < 0 || options->recv_buffers_count == 0) {
         return result;
     }
@@ -151,6 +154,7 @@ void io_destroy(struct io *io)
     }
     io_receive_free(io);
     free(io->fixed_buffers);
+    free(io->fixed_files);
     free(io);
 }
 

@@ -195,6 +195,19 @@ static struct wal_segment_header next_header(const struct wal *wal)
     return header;
 }
 
+/* Segments are written to many thousand times, so the kernel keeps them at hand, if it will. */
+static void segment_register(struct wal *wal, int file)
+{
+    int rc = io_file_register(wal->io, file);
+    (void)rc; /* it works as well without */
+}
+
+static void segment_close(struct wal *wal, int file)
+{
+    io_file_unregister(wal->io, file);
+    io_close(wal->io, file);
+}
+
 static int next_segment_stage(struct wal *wal, bool may_make)
 {
     REQUIRE(wal->next.file < 0);
@@ -202,6 +215,7 @@ static int next_segment_stage(struct wal *wal, bool may_make)
     int file = segment_pool_take(&wal->pool, may_make, &sequence);
     if (file < 0)
         return file;
+    segment_register(wal, file);
     wal->next = (struct wal_segment){
         .file = file,
         .sequence = sequence,
@@ -220,7 +234,7 @@ static void current_segment_retire(struct wal *wal)
         ENSURE(wal->slots[newest].closes_file < 0);
         wal->slots[newest].closes_file = wal->segment.file;
     } else if (wal->segment.file >= 0) {
-        io_close(wal->io, wal->segment.file);
+        segment_close(wal, wal->segment.file);
     }
 }
 
@@ -440,7 +454,7 @@ static void durable_advance(struct wal *wal)
         wal->durable_index++;
         wal->slots_done++;
         if (slot->closes_file >= 0)
-            io_close(wal->io, slot->closes_file);
+            segment_close(wal, slot->closes_file);
         slot->closes_file = -1;
     }
 }
@@ -630,6 +644,7 @@ static int first_segment_open(struct wal *wal, const char **why)
         io_close(wal->io, file);
         return got < 0 ? (int)got : -EBADMSG;
     }
+    segment_register(wal, file);
     wal->segment = (struct wal_segment){
         .file = file,
         .sequence = 1,
@@ -677,11 +692,11 @@ static void wal_free(struct wal *wal)
     segment_pool_close(&wal->pool);
     for (uint32_t i = 0; i < wal->options.depth_max; i++)
         if (wal->slots[i].wal && wal->slots[i].closes_file >= 0)
-            io_close(wal->io, wal->slots[i].closes_file);
+            segment_close(wal, wal->slots[i].closes_file);
     if (wal->segment.file >= 0)
-        io_close(wal->io, wal->segment.file);
+        segment_close(wal, wal->segment.file);
     if (wal->next.file >= 0)
-        io_close(wal->io, wal->next.file);
+        segment_close(wal, wal->next.file);
     if (wal->memory)
         munmap(wal->memory, wal->memory_size);
     free(wal);

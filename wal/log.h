@@ -51,6 +51,9 @@ size_t wal_memory_size(const struct wal_options *options);
 /* How many buffers wal_open registers with the io: io_options.fixed_buffers_count is at least this. */
 uint32_t wal_buffers_count(const struct wal_options *options);
 
+/* How many files the log keeps registered at a time, at most: io_options.fixed_files_max is this. With fewer it works as well. */
+#define WAL_FILES_MAX (WAL_DEPTH_MAX + 2)
+
 /* Opens the log for writing in a fresh segment at `position`; the first segment is prepared before it returns. A new shard (a position
  * whose next_segment_sequence is 1) goes on in the segment 1 that creating the directory made. `io` has been adopted. Frames are at most
  * what a segment holds, whatever frame_size_max says.

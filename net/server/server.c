@@ -218,6 +218,7 @@ static int shard_make(struct server *server, uint32_t index, char *why, size_t w
     struct io_options io = {
         .ring_entries = RING_ENTRIES,
         .fixed_buffers_count = wal_buffers_count(&wal),
+        .fixed_files_max = WAL_FILES_MAX,
         .recv_buffers_count = server->options.recv_buffers_count,
         .recv_buffer_size = server->options.recv_buffer_size,
     };

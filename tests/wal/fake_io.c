@@ -12,6 +12,7 @@
 #define FILES_MAX 256
 #define OPEN_MAX 64
 #define PENDING_MAX 64
+#define FIXED_FILES_MAX 3 /* so few that the log has to do without for some */
 #define PATH_MAX_BYTES 256
 
 struct file {
@@ -58,6 +59,8 @@ static struct {
     uint64_t fail_looks_from;
     int fail_looks_error;
 } world = { .now_ns = NS_PER_SECOND, .space_max = UINT64_MAX };
+
+static bool registered[OPEN_MAX];
 
 /* ---- Files ------------------------------------------------------------------------------------------------------------- */
 
@@ -190,6 +193,7 @@ int io_open(struct io *io, const char *path, unsigned flags)
 void io_close(struct io *io, int file)
 {
     (void)io;
+    cr_assert_not(registered[file], "a file is closed while it is registered");
     for (size_t i = 0; i < world.pending_count; i++)
         cr_assert_neq(world.pending[i].file, file_of(file), "a file is closed while an io on it is in flight");
     world.open[file] = NULL;
@@ -382,6 +386,25 @@ int io_buffers_register(struct io *io, const struct iovec *buffers, uint32_t cou
     memcpy(world.buffers, buffers, count * sizeof(buffers[0]));
     world.buffers_count = count;
     return 0;
+}
+
+int io_file_register(struct io *io, int file)
+{
+    cr_assert(io->adopted && file_of(file) != NULL && !registered[file]);
+    size_t count = 0;
+    for (size_t i = 0; i < OPEN_MAX; i++)
+        count += registered[i];
+    if (count >= FIXED_FILES_MAX)
+        return -ENOSPC;
+    registered[file] = true;
+    return 0;
+}
+
+void io_file_unregister(struct io *io, int file)
+{
+    (void)io;
+    cr_assert_not_null(file_of(file));
+    registered[file] = false;
 }
 
 static struct pending *pending_add(struct io_request *request, int file, enum fake_operation operation)

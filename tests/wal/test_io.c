@@ -387,6 +387,96 @@ Test(io, a_durable_write_and_no_other_asks_the_kernel_for_durability)
     free(blocks);
 }
 
+/* ---- Registered files ------------------------------------------------------------------------------------------------- */
+
+static struct io *world_of_files(uint32_t files_max)
+{
+    return world_of(&(struct io_options){ .ring_entries = 8, .fixed_buffers_count = 1, .fixed_files_max = files_max });
+}
+
+static void write_and_look(struct io *io, int file, const uint8_t *blocks)
+{
+    struct probe probe;
+    uint8_t back[PAGE_BYTES];
+    io_write_fixed(io, probe_start(&probe), file, 0, blocks, PAGE_BYTES, 0, true);
+    run_until_done(io, &probe);
+    cr_assert_eq(probe.result, (int32_t)PAGE_BYTES);
+    cr_assert_eq(fcntl(file, F_SETFL, 0), 0);
+    cr_assert_eq(io_read_at(io, file, back, sizeof(back), 0), (ssize_t)sizeof(back));
+    cr_assert_arr_eq(back, blocks, sizeof(back));
+}
+
+Test(io, a_registered_file_is_written_read_and_synced_like_any_other)
+{
+    struct io *io = world_of_files(2);
+    uint8_t *blocks = blocks_make(1, 'r');
+    register_blocks(io, blocks, 1);
+    int first = scratch_file();
+    int second = scratch_file();
+    cr_assert_eq(io_file_register(io, first), 0);
+    cr_assert_eq(io_file_register(io, second), 0);
+    cr_assert(io_file_is_registered(io, second));
+    write_and_look(io, second, blocks);
+    struct probe probe;
+    uint8_t back[PAGE_BYTES] = { 0 };
+    io_read(io, probe_start(&probe), second, back, sizeof(back), 0);
+    run_until_done(io, &probe);
+    cr_assert_eq(probe.result, (int32_t)sizeof(back));
+    cr_assert_eq(back[17], 'r');
+    io_sync(io, probe_start(&probe), second);
+    run_until_done(io, &probe);
+    cr_assert_eq(probe.result, 0);
+    cr_assert_eq(io_size_of(io, first), 0); /* nothing went to the other one */
+    io_file_unregister(io, first);
+    io_file_unregister(io, second);
+    io_close(io, first);
+    io_close(io, second);
+    io_destroy(io);
+}
+
+Test(io, a_file_that_finds_no_slot_works_as_well)
+{
+    struct io *io = world_of_files(1);
+    uint8_t *blocks = blocks_make(1, 's');
+    register_blocks(io, blocks, 1);
+    int first = scratch_file();
+    int second = scratch_file();
+    cr_assert_eq(io_file_register(io, first), 0);
+    cr_assert_eq(io_file_register(io, second), -ENOSPC);
+    write_and_look(io, second, blocks);
+    io_file_unregister(io, first);
+    cr_assert_eq(io_file_register(io, second), 0); /* the slot is free again */
+    write_and_look(io, second, blocks);
+    io_file_unregister(io, second);
+    io_close(io, first);
+    io_close(io, second);
+    io_destroy(io);
+}
+
+Test(io, a_number_that_comes_again_does_not_stand_for_the_file_that_had_it)
+{
+    struct io *io = world_of_files(1);
+    uint8_t *blocks = blocks_make(1, 't');
+    register_blocks(io, blocks, 1);
+    int first = scratch_file();
+    cr_assert_eq(io_file_register(io, first), 0);
+    io_file_unregister(io, first);
+    io_close(io, first);
+    int second = scratch_file();
+    cr_assert_eq(second, first);
+    write_and_look(io, second, blocks);
+    io_close(io, second);
+    io_destroy(io);
+}
+
+Test(io, closing_a_registered_file_breaks_the_contract, .signal = SIGABRT)
+{
+    struct io *io = world_of_files(1);
+    int file = scratch_file();
+    cr_assert_eq(io_file_register(io, file), 0);
+    io_close(io, file);
+}
+
 Test(io, a_write_that_is_not_durable_may_be_of_any_size_and_is_made_so_by_a_sync)
 {
     struct io *io = world();

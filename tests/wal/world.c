@@ -22,7 +22,9 @@ void world_init(struct world *world, const char *path)
 
 static void io_start(struct world *world)
 {
-    struct io_options options = { .ring_entries = 64, .fixed_buffers_count = WAL_DEPTH_MAX + 2 };
+    struct io_options options = { .ring_entries = 64,
+                                  .fixed_buffers_count = WAL_DEPTH_MAX + 2,
+                                  .fixed_files_max = WAL_FILES_MAX };
     const char *why = NULL;
     cr_assert_eq(io_create(&options, &world->io, &why), 0, "%s", why);
     cr_assert_eq(io_adopt(world->io), 0);
