@@ -8,8 +8,8 @@
 
 #include <stdint.h>
 
-/* Writes 4 KiB blocks with O_DIRECT and RWF_DSYNC, one at a time, round and round a zero-filled file in `directory` (16 MiB, gone
- * afterwards), for duration_ns, and counts how long each took in *latency_ns. False with *failure filled in. */
+/* Writes 4 KiB blocks with O_DIRECT and RWF_DSYNC, one at a time on a ring like the log's, round and round a zero-filled file in `directory`
+ * (16 MiB, gone afterwards), for duration_ns, and adds how long each took to *latency_ns. False with *failure filled in. */
 MUST_USE bool probe_disk(const char *directory, uint64_t duration_ns, struct histogram *latency_ns,
                          struct failure *failure);
 

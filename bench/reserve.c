@@ -65,8 +65,9 @@ static const struct argp_option options[] = {
       2 },
     { "within", OPTION_WITHIN, "SECONDS", 0, "Deadline of each reserve (default 60)", 2 },
     { "seed", OPTION_SEED, "N", 0, "Repeatable choices and keys (default: random)", 2 },
-    { "probe-disk", OPTION_PROBE_DISK, "DIR", 0, "First measure durable 4 KiB writes in DIR", 3 },
-    { "probe-loopback", OPTION_PROBE_LOOPBACK, NULL, 0, "First measure a bare round trip over loopback", 3 },
+    { "probe-disk", OPTION_PROBE_DISK, "DIR", 0,
+      "Measure durable 4 KiB writes in DIR, too, half before the load and half after", 3 },
+    { "probe-loopback", OPTION_PROBE_LOOPBACK, NULL, 0, "Measure bare round trips over loopback, too", 3 },
     { "probe-seconds", OPTION_PROBE_SECONDS, "S", 0, "How long each probe takes (default 1)", 3 },
     { 0 },
 };
@@ -204,16 +205,17 @@ static const struct argp parser = {
 
 /* ---- The run ------------------------------------------------------------------------------------------------------- */
 
+/* Before the load and after it: the machine may be of another mood by then. */
 static bool run_probes(const struct arguments *arguments, struct reserve_report *report, struct failure *failure)
 {
     if (arguments->disk_directory != NULL) {
         report->disk.done =
-            probe_disk(arguments->disk_directory, arguments->probe_ns, &report->disk.latency_ns, failure);
+            probe_disk(arguments->disk_directory, arguments->probe_ns / 2, &report->disk.latency_ns, failure);
         if (!report->disk.done)
             return false;
     }
     if (arguments->loopback)
-        report->loopback.done = probe_loopback(arguments->probe_ns, &report->loopback.latency_ns, failure);
+        report->loopback.done = probe_loopback(arguments->probe_ns / 2, &report->loopback.latency_ns, failure);
     return !failure_is_set(failure);
 }
 
@@ -282,6 +284,8 @@ static void run_all(struct arguments *arguments, struct failure *failure)
                  fit_to_server(&arguments->run, &setup.hello, failure);
     if (ready)
         measure(arguments, &setup, &report, &result, failure);
+    if (ready && !failure_is_set(failure))
+        (void)run_probes(arguments, &report, failure);
     (arguments->json ? reserve_report_json : reserve_report_text)(&report, stdout);
     load_setup_free(&setup);
 }

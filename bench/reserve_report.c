@@ -43,6 +43,15 @@ static double percentile_us(const struct histogram *histogram, double share)
     return (double)histogram_percentile(histogram, share) / (double)NS_PER_US;
 }
 
+double reserve_to_raw(const struct reserve_report *report)
+{
+    bool one_at_a_time = report->options->connections == 1 && report->options->load.pipeline == 1;
+    if (!one_at_a_time || !report->disk.done || !report->loopback.done || report->result->latency_ns.count == 0)
+        return 0;
+    return percentile_us(&report->result->latency_ns, 0.5) /
+           (percentile_us(&report->disk.latency_ns, 0.5) + percentile_us(&report->loopback.latency_ns, 0.5));
+}
+
 /* ---- JSON ---------------------------------------------------------------------------------------------------------- */
 
 static void set(json_t *object, const char *name, json_t *value)
@@ -149,6 +158,8 @@ static void set_probes(json_t *object, const struct reserve_report *report)
         set(object, "probe_disk", probe_json(&report->disk));
     if (report->loopback.done)
         set(object, "probe_loopback", probe_json(&report->loopback));
+    if (reserve_to_raw(report) > 0)
+        set_real(object, "p50_to_raw", reserve_to_raw(report));
 }
 
 void reserve_report_json(const struct reserve_report *report, FILE *out)
@@ -222,6 +233,8 @@ void reserve_report_text(const struct reserve_report *report, FILE *out)
     fprintf(out, "latency of a message: p50 %.0f us, p99 %.0f us, p99.9 %.0f us, max %.0f us\n",
             percentile_us(&result->latency_ns, 0.5), percentile_us(&result->latency_ns, 0.99),
             percentile_us(&result->latency_ns, 0.999), (double)result->latency_ns.max / (double)NS_PER_US);
+    if (reserve_to_raw(report) > 0)
+        fprintf(out, "p50 is %.2f times a loopback round trip and a durable write together\n", reserve_to_raw(report));
     fprintf(out, "this generator: %.2f s of processor time, %.2f us a reserve\n", clock_seconds(result->cpu_ns),
             cpu_us_per_op(result));
     print_shards(report, out);

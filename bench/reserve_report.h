@@ -34,6 +34,10 @@ struct reserve_verdicts {
 };
 struct reserve_verdicts reserve_verdicts_of(const struct load_counts *counts);
 
+/* With one reserve under way at a time and both probes: the median latency as a multiple of what it cannot be less than, the medians of a round trip
+ * and a durable write together. 0 otherwise. */
+double reserve_to_raw(const struct reserve_report *report);
+
 /* Accepted items in a hundred answered ones; 100 if none were. */
 double reserve_accepted_percent(const struct load_counts *counts);
 

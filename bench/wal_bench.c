@@ -5,7 +5,8 @@
 #include "bench/arguments.h"
 #include "bench/clock.h"
 #include "bench/failure.h"
-#include "bench/wal_lanes.h"
+#include "bench/log_lane.h"
+#include "bench/raw_lane.h"
 #include "wal/directory.h"
 
 #include <inttypes.h>
@@ -88,7 +89,8 @@ static bool cell_run(struct cell *cell, const struct arguments *arguments, struc
     struct log_lane *log = NULL;
     if (snprintf(path, sizeof path, "%s/innkeep-wal-bench-%d", arguments->directory, (int)getpid()) >= (int)sizeof path)
         return failure_set(failure, EXIT_USAGE, "%s: the path is too long", arguments->directory);
-    bool fine = log_lane_open(&log, path, &cell->shape, failure) && raw_lane_shape(raw, &cell->shape, failure) &&
+    bool fine = log_lane_open(&log, path, &cell->shape, failure) &&
+                raw_lane_shape(raw, cell->shape.frame_size, cell->shape.depth, failure) &&
                 rounds_run(cell, arguments, log, raw, failure);
     if (fine) {
         cell->state = log_lane_state(log);

@@ -234,9 +234,16 @@ class ReserveTest(BenchTest):
     def test_probes_are_reported_beside_the_figures(self):
         report = self.run_load(self.start_server(), "-c", 2, "--probe-disk", self.directory, "--probe-loopback",
                                "--probe-seconds", 0.1)
+        self.assertNotIn("p50_to_raw", report)  # several under way wait for each other
         for probe in ["probe_disk", "probe_loopback"]:
             self.assertGreater(report[probe]["count"], 10)
             self.assertGreater(report[probe]["p50_us"], 0)
+
+    def test_one_at_a_time_is_compared_with_what_it_cannot_be_less_than(self):
+        report = self.run_load(self.start_server(), "-c", 1, "--probe-disk", self.directory, "--probe-loopback",
+                               "--probe-seconds", 0.1)
+        raw = report["probe_disk"]["p50_us"] + report["probe_loopback"]["p50_us"]
+        self.assertAlmostEqual(report["p50_to_raw"], report["p50_us"] / raw, places=4)
 
 
 def main():
