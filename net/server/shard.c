@@ -278,6 +278,38 @@ static void alarm_check(struct shard *shard)
                 (double)p99_ns / 1e6);
 }
 
+static const char *space_text(enum wal_space space)
+{
+    switch (space) {
+    case WAL_SPACE_AMPLE:
+        return "there is space on the disk again: everything is taken";
+    case WAL_SPACE_LOW:
+        return "the disk is full: new commands get DISK_FULL; confirm, release, cancel, lease renew and release go on; "
+               "free "
+               "some space";
+    case WAL_SPACE_CRITICAL:
+        return "the disk is full and the log's reserve nearly used up: all commands get DISK_FULL but barriers; free "
+               "some "
+               "space";
+    case WAL_SPACE_NONE:
+        return "the disk is full and the log's reserve used up: all commands get DISK_FULL, only queries are answered; "
+               "free "
+               "some space";
+    }
+    return "";
+}
+
+/* Each step of admission's policy for a full disk, when it begins; at most one line a second. */
+static void space_tell(struct shard *shard)
+{
+    enum wal_space space = wal_space(shard->wal);
+    if (space == shard->space_told || shard->now_ns < shard->space_tell_ns)
+        return;
+    shard->space_told = space;
+    shard->space_tell_ns = shard->now_ns + NS_PER_SECOND;
+    fprintf(stderr, "innkeepd: shard %u: %s\n", shard->index, space_text(space));
+}
+
 static void second_run(struct shard *shard)
 {
     if (shard->now_ns < shard->next_second_ns)
@@ -398,6 +430,7 @@ int shard_turn(struct shard *shard)
     log_seal(shard);
     wal_tend(shard->wal);
     snapshots_tend(shard);
+    space_tell(shard);
     second_run(shard);
     dirty_run(shard);
     rings_publish(shard);

@@ -166,6 +166,8 @@ struct shard {
     uint64_t digest_logged_index; /* the last frame that a DIGEST record covers */
     bool digest_ended;            /* the one for all that is left was logged: there is no other behind it */
     bool alarm;
+    enum wal_space space_told; /* the step of a full disk that stderr was last told of */
+    uint64_t space_tell_ns;    /* no other is told before */
     uint64_t unknown_tokens_count;
     uint64_t next_token_alarm_ns;
     uint64_t next_second_ns;

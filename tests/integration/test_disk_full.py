@@ -124,7 +124,13 @@ class DiskFull(Case):
         for item in self.one_of_each(holds, sold, token):
             self.assertEqual(self.call(item).status, Status.DISK_FULL)
         self.expect(self.client.call(ink.calendar(1, self.hotel.business_date, 3), ANSWER_WITHIN_S), Status.OK)
+        self.eventually(lambda: "only queries are answered" in self.server.stderr(), "the operator is told of the last step")
+        self.assertNotIn("there is space", self.server.stderr())
         self.resume()
+        self.eventually(lambda: "there is space on the disk again" in self.server.stderr(), "and of the end")
+        told = [line for line in self.server.stderr().splitlines() if "the disk" in line]
+        self.assertIn("innkeepd: shard 0: the disk is full: new commands get DISK_FULL", told[0])
+        self.assertLess(len(told), 10, told)
         for item in self.one_of_each(holds, sold, token):
             self.expect(self.call(item), Status.OK)
         self.expect_all_after_a_crash()
