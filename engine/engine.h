@@ -109,6 +109,21 @@ struct engine_counts {
 };
 struct engine_counts engine_counts(const struct engine *engine);
 
+/* What belongs to one of so many shards. */
+struct engine_share {
+    uint32_t shard;
+    uint32_t shards;
+};
+
+/* Adds to `to` those properties of `from` that belong to the share, with all there is of them: room types and nights, reservations, keys and their
+ * outcomes, leases, and what comes due. For a change of the number of shards: of several engines one after the other, of which no two have a
+ * property in common. Log time, the last LSN, the largest token reclaimed and the commit latency become the larger of both. Requires that `to` has
+ * places for it (engine_share_counts), a horizon as long, and the same log level if it has any. */
+void engine_copy_share(struct engine *to, const struct engine *from, struct engine_share share);
+
+/* How many objects of each kind that is; shortest_ttl_ns is 0. */
+struct engine_counts engine_share_counts(const struct engine *from, struct engine_share share);
+
 /* The sum modulo 2^128 of XXH3-128 over each live object's canonical bytes (FORMAT.md, "State hash"): independent of layout, order
  * and shard count. Reads all live memory. */
 struct hash128 engine_state_hash(const struct engine *engine);
