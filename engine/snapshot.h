@@ -21,7 +21,7 @@ struct snapshot_table {
 };
 
 struct snapshot_head {
-    uint32_t version; /* SNAPSHOT_VERSION */
+    uint32_t version;      /* SNAPSHOT_VERSION */
     uint32_t engine_level; /* of the log's next frame; 0: the engine was never told */
     struct engine_limits limits;
     uint64_t log_time_ns;

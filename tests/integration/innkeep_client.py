@@ -286,6 +286,10 @@ def calendar(property, first_night, nights, room_type=0, after_type=0):
     return item(Op.CALENDAR, struct.pack("<IIiHH", room_type, after_type, first_night, nights, 0), property)
 
 
+def raise_level(shard, level):
+    return item(Op.RAISE_LEVEL, struct.pack("<II", level, 0), shard, flags=ITEM_BY_SHARD)
+
+
 def status(shard, with_hash=False):
     return item(Op.STATUS, struct.pack("<II", int(with_hash), 0), shard, flags=ITEM_BY_SHARD)
 

@@ -34,18 +34,18 @@ def good_items():
              ink.cancel(1, KEY, NAME, not_after=until), ink.lease_acquire(1, KEY, 1, SECOND),
              ink.lease_renew(1, 1, 1, SECOND),
              ink.lease_release(1, 1, 1), ink.barrier(1), ink.lookup(1, KEY), ink.calendar(1, today, 1),
-             ink.lease_show(1, 1), ink.status(0)]
+             ink.lease_show(1, 1), ink.status(0), ink.raise_level(0, 1)]
     return {Op(ink.kind_of(item)): item for item in items}
 
 
 MUTATIONS = [Op.PROPERTY_CREATE, Op.ROOM_TYPE_CREATE, Op.ROOMS_SET, Op.RESERVE, Op.CONFIRM, Op.RELEASE, Op.CANCEL]
 CHANGES = [Op.CONFIRM, Op.RELEASE, Op.CANCEL]
-KEYLESS = [Op.LEASE_RENEW, Op.LEASE_RELEASE, Op.BARRIER, Op.CALENDAR, Op.LEASE_SHOW, Op.STATUS]
+KEYLESS = [Op.LEASE_RENEW, Op.LEASE_RELEASE, Op.BARRIER, Op.CALENDAR, Op.LEASE_SHOW, Op.STATUS, Op.RAISE_LEVEL]
 DATES = (-719163, 2932897, -2**31, 2**31 - 1)
 
 
 def bad_items():
-    """(what, item, the status it has to get): every status from 80 to 104 and every way to it that the document
+    """(what, item, the status it has to get): every status from 80 to 105 and every way to it that the document
     names."""
     good = good_items()
     for kind, item in good.items():
@@ -57,11 +57,12 @@ def bad_items():
         for bit in range(1, 32, 6):
             flags, = struct.unpack_from("<I", item, 4)
             yield f"{kind.name} flag {bit}", patched(item, 4, "I", flags | 1 << bit), Status.BAD_ITEM_FLAGS
-        if kind not in (Op.BARRIER, Op.STATUS):
+        if kind not in (Op.BARRIER, Op.STATUS, Op.RAISE_LEVEL):
             yield f"{kind.name} by shard", patched(item, 4, "I", 1), Status.BAD_ITEM_FLAGS
-        if kind != Op.STATUS:
+        if kind not in (Op.STATUS, Op.RAISE_LEVEL):
             yield f"{kind.name} property 0", patched(item, 8, "Q", 0), Status.ZERO_PROPERTY
-    yield "STATUS not by shard", patched(good[Op.STATUS], 4, "I", 0), Status.BAD_ITEM_FLAGS
+    for kind in (Op.STATUS, Op.RAISE_LEVEL):
+        yield f"{kind.name} not by shard", patched(good[kind], 4, "I", 0), Status.BAD_ITEM_FLAGS
     for kind in MUTATIONS:
         yield f"{kind.name} key 0", patched(good[kind], 16, "16s", bytes(16)), Status.ZERO_KEY
         yield f"{kind.name} not_after 0", patched(good[kind], 32, "Q", 0), Status.ZERO_DEADLINE
@@ -72,7 +73,7 @@ def bad_items():
     for kind in KEYLESS:
         yield f"{kind.name} with a key", patched(good[kind], 31, "B", 1), Status.UNEXPECTED_KEY
     for kind, offset, form in ((Op.PROPERTY_CREATE, 60, "I"), (Op.ROOM_TYPE_CREATE, 62, "H"), (Op.ROOMS_SET, 69, "B"),
-                               (Op.RESERVE, 86, "H"), (Op.CALENDAR, 46, "H"), (Op.STATUS, 36, "I"),
+                               (Op.RESERVE, 86, "H"), (Op.CALENDAR, 46, "H"), (Op.STATUS, 36, "I"), (Op.RAISE_LEVEL, 36, "I"),
                                *((change, 76, "I") for change in CHANGES)):
         yield f"{kind.name} reserved", patched(good[kind], offset, form, 1), Status.RESERVED_NOT_ZERO
     for kind, offset in ((Op.ROOM_TYPE_CREATE, 56), (Op.ROOMS_SET, 56), (Op.RESERVE, 80)):
@@ -110,9 +111,11 @@ def bad_items():
     for owner in (bytes(32), b"a\0b"):
         yield f"LEASE_ACQUIRE owner {owner}", patched(good[Op.LEASE_ACQUIRE], 48, "32s", owner), Status.BAD_OWNER
     for shard in (2, 2**32, 2**64 - 1):
-        for kind in (Op.BARRIER, Op.STATUS):
+        for kind in (Op.BARRIER, Op.STATUS, Op.RAISE_LEVEL):
             yield f"{kind.name} of shard {shard}", patched(good[kind], 4, "IQ", 1, shard), Status.NO_SUCH_SHARD
-    for kind in (4, 14, 33, 41, 67, 82, 127, 128, 129, 200, 255):
+    for level in (0, 2, 2**32 - 1):
+        yield f"RAISE_LEVEL to {level}", patched(good[Op.RAISE_LEVEL], 32, "I", level), Status.UNKNOWN_LEVEL
+    for kind in (4, 14, 33, 42, 67, 82, 127, 128, 129, 200, 255):
         yield f"operation {kind}", ink.item(kind, bytes(24), 1, KEY), Status.UNKNOWN_OPERATION
 
 
@@ -164,7 +167,7 @@ class BadItems(BadInput):
             with self.subTest(what):
                 result = self.expect(client.call(item), expected, item=0, original_lsn=0)
                 reached.add(result.status)
-        self.assertEqual(reached, {Status(number) for number in range(80, 105)})
+        self.assertEqual(reached, {Status(number) for number in range(80, 106)})
         self.serve_others()
         client.close()
         self.expect_nothing_left()

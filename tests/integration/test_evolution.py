@@ -115,12 +115,11 @@ class Levels(Case):
     def test_are_raised_under_load_between_frames(self):
         self.restart(*self.KNOWS_2)
         client = self.server.connect()
-        raise_level = ink.item(ink.Op.RAISE_LEVEL, struct.pack("<II", 2, 0), 0, flags=ink.ITEM_BY_SHARD)
         places = []
         for i in range(400):
             places.append(client.submit([self.hotel.reserve()]))
             if i == 200:
-                places.append(client.submit([raise_level]))
+                places.append(client.submit([ink.raise_level(0, 2)]))
         for place in places:
             client.collect(place)
         self.restart(*self.KNOWS_2)  # replays what was written

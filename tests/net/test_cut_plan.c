@@ -6,6 +6,7 @@
 
 #include <criterion/criterion.h>
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -60,6 +61,24 @@ static struct cut_plan plan_make(void)
     plan.records[0] = malloc(RECORD_SIZE);
     memcpy(plan.records[0], segment + cut->offset + sizeof(struct wal_frame_header), RECORD_SIZE);
     return plan;
+}
+
+static void file_make(struct io *io, const char *name)
+{
+    char path[WAL_PATH_SIZE + 64];
+    snprintf(path, sizeof(path), "%s/%s", world.shard_path, name);
+    int file = io_open(io, path, IO_OPEN_WRITE | IO_OPEN_CREATE);
+    cr_assert_geq(file, 0, "%s", path);
+    cr_assert_eq(io_write_at(io, file, name, 1, 0), 0);
+    io_close(io, file);
+}
+
+static bool file_is_there(const char *name)
+{
+    char path[WAL_PATH_SIZE + 64];
+    size_t size = 0;
+    snprintf(path, sizeof(path), "%s/%s", world.shard_path, name);
+    return fake_io_file(path, &size) != NULL;
 }
 
 static struct io *io_make(void)
@@ -152,6 +171,27 @@ Test(cut_plan, a_cut_can_end_at_any_step_and_comes_to_the_same_end_when_it_is_ru
     }
     cr_assert_gt(steps, 10u);
     cr_assert_gt(kept_out, 8u);
+}
+
+Test(cut_plan, snapshots_of_what_is_cut_away_go_and_older_ones_stay)
+{
+    log_make("/data");
+    struct cut_plan plan = plan_make();
+    struct io *io = io_make();
+    char names[2][64];
+    for (uint64_t i = 0; i < 2; i++) /* of the last frame that stays, and of the one that is cut inside */
+        snprintf(names[i], sizeof(names[i]), "%016llx.snapshot",
+                 (unsigned long long)(plan.shards[0].next_index - 1 + i));
+    file_make(io, names[0]);
+    file_make(io, names[1]);
+    file_make(io, "manifest");
+    cr_assert_eq(cut_again(io, &plan), 0, "%s", why);
+    cr_assert(file_is_there(names[0]));
+    cr_assert_not(file_is_there(names[1]));
+    cr_assert_not(file_is_there("manifest"));
+    expect_cut(&plan);
+    cut_plan_free(&plan);
+    io_destroy(io);
 }
 
 Test(cut_plan, a_plan_that_is_damaged_is_refused)

@@ -1,6 +1,7 @@
 #include "tools/innkeep-wal/cut_plan.h"
 
 #include "wal/reader.h"
+#include "wal/snapshot_format.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -206,6 +207,39 @@ static int sequence_find(struct io *io, const struct wal_source *source, uint64_
     return error;
 }
 
+struct snapshot_sweep {
+    struct io *io;
+    const char *directory;
+    uint64_t next_index;
+};
+
+static int name_unlink(const struct snapshot_sweep *sweep, const char *name)
+{
+    char path[WAL_FILE_PATH_SIZE];
+    int length = snprintf(path, sizeof path, "%s/%s", sweep->directory, name);
+    int error = length > 0 && length < (int)sizeof path ? io_unlink(sweep->io, path) : -ENAMETOOLONG;
+    return error == -ENOENT ? 0 : error;
+}
+
+static int snapshot_visit(void *context, const char *name)
+{
+    const struct snapshot_sweep *sweep = context;
+    uint64_t index = 0;
+    if (!wal_file_parse(name, WAL_SUFFIX_SNAPSHOT, &index) || index < sweep->next_index)
+        return 0;
+    return name_unlink(sweep, name);
+}
+
+/* Snapshots of frames that are cut away go, and before them what says that they ought to be there: those that stay are found without it. */
+static int snapshots_drop(struct io *io, const char *directory, uint64_t next_index)
+{
+    struct snapshot_sweep sweep = { .io = io, .directory = directory, .next_index = next_index };
+    int error = name_unlink(&sweep, WAL_MANIFEST_NAME);
+    if (error == 0)
+        error = io_list(io, directory, snapshot_visit, &sweep);
+    return error == 0 ? io_sync_directory(io, directory) : error;
+}
+
 static int shard_run(struct io *io, const struct wal_directory *directory, const struct cut_plan *plan, uint32_t i,
                      const char **doing)
 {
@@ -231,6 +265,8 @@ static int shard_run(struct io *io, const struct wal_directory *directory, const
     };
     *doing = "what lies behind the cut could not be taken away";
     int error = sequence_find(io, &source, cut->next_segment_sequence, &order.position.next_segment_sequence);
+    if (error == 0)
+        error = snapshots_drop(io, source.directory, cut->next_index);
     struct wal_place end = { .segment_sequence = cut->segment_sequence, .offset = cut->offset };
     if (error == 0)
         error = wal_end_at(io, &source, end);

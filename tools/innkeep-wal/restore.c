@@ -9,6 +9,7 @@
 #include "tools/innkeep-wal/shard_replay.h"
 
 #include "wal/segment_file.h"
+#include "wal/snapshot_format.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -153,10 +154,13 @@ static int file_copy(struct restore *restore, const char *from_directory, const 
     return error;
 }
 
-/* Segments made ahead, half-made ones and tails that were set aside are no part of the log. */
+/* The log, its snapshots, and what says which of them there ought to be. Segments made ahead, what is half made and tails that were set aside are
+ * no part of it. */
 static bool is_part(const struct shard_file *file)
 {
-    return file->kind == SHARD_FILE_SEGMENT;
+    uint64_t index = 0;
+    return file->kind == SHARD_FILE_SEGMENT || wal_file_parse(file->name, WAL_SUFFIX_SNAPSHOT, &index) ||
+           strcmp(file->name, WAL_MANIFEST_NAME) == 0;
 }
 
 static int shard_copy(struct restore *restore, uint32_t shard, bool count_only)
