@@ -73,7 +73,8 @@ def bad_items():
     for kind in KEYLESS:
         yield f"{kind.name} with a key", patched(good[kind], 31, "B", 1), Status.UNEXPECTED_KEY
     for kind, offset, form in ((Op.PROPERTY_CREATE, 60, "I"), (Op.ROOM_TYPE_CREATE, 62, "H"), (Op.ROOMS_SET, 69, "B"),
-                               (Op.RESERVE, 86, "H"), (Op.CALENDAR, 46, "H"), (Op.STATUS, 36, "I"), (Op.RAISE_LEVEL, 36, "I"),
+                               (Op.RESERVE, 86, "H"), (Op.CALENDAR, 46, "H"), (Op.STATUS, 36, "I"),
+                               (Op.RAISE_LEVEL, 36, "I"),
                                *((change, 76, "I") for change in CHANGES)):
         yield f"{kind.name} reserved", patched(good[kind], offset, form, 1), Status.RESERVED_NOT_ZERO
     for kind, offset in ((Op.ROOM_TYPE_CREATE, 56), (Op.ROOMS_SET, 56), (Op.RESERVE, 80)):
