@@ -37,6 +37,7 @@ const char *operation_name(uint8_t kind)
         [OPERATION_CALENDAR] = "calendar",
         [OPERATION_LEASE_SHOW] = "lease_show",
         [OPERATION_STATUS] = "status",
+        [OPERATION_SNAPSHOT] = "snapshot",
         [OPERATION_HELLO] = "hello",
         [OPERATION_CONFIG] = "config",
         [OPERATION_RECOVERED] = "recovered",
@@ -89,7 +90,8 @@ static enum status check_size(const struct record_header *item, size_t available
 static enum status check_property(const struct record_header *item)
 {
     bool by_shard = (item->flags & RECORD_BY_SHARD) != 0;
-    bool must_be_by_shard = item->kind == OPERATION_STATUS || item->kind == OPERATION_RAISE_LEVEL;
+    bool must_be_by_shard =
+        item->kind == OPERATION_STATUS || item->kind == OPERATION_RAISE_LEVEL || item->kind == OPERATION_SNAPSHOT;
     bool may_be_by_shard = item->kind == OPERATION_BARRIER || must_be_by_shard;
     if ((item->flags & ~(uint32_t)RECORD_BY_SHARD) != 0 || (by_shard && !may_be_by_shard) ||
         (!by_shard && must_be_by_shard))
@@ -236,6 +238,13 @@ static enum status check_lease_release(const struct lease_release *release)
     return release->token != 0 ? STATUS_OK : STATUS_ZERO_TOKEN;
 }
 
+static enum status check_snapshot_request(const struct snapshot_request *request)
+{
+    if (request->keep_ns > SNAPSHOT_KEEP_NS_MAX)
+        return STATUS_TTL_TOO_LONG;
+    return request->take <= 1 && request->reserved == 0 ? STATUS_OK : STATUS_RESERVED_NOT_ZERO;
+}
+
 static enum status check_raise_level(const struct raise_level *raise)
 {
     if (raise->level == 0)
@@ -306,6 +315,8 @@ static enum status check_body(const struct record_header *item)
         return ITEM_AS(lease_show, item)->resource != 0 ? STATUS_OK : STATUS_ZERO_RESOURCE;
     case OPERATION_STATUS:
         return check_status_query(ITEM_AS(status_query, item));
+    case OPERATION_SNAPSHOT:
+        return check_snapshot_request(ITEM_AS(snapshot_request, item));
     case OPERATION_HELLO:
         return check_hello(ITEM_AS(hello, item));
     default:
@@ -411,6 +422,8 @@ uint32_t result_size_max(const struct record_header *item)
             return calendar_size_max(ITEM_AS(calendar, item));
         return item->kind == OPERATION_LOOKUP ? sizeof(struct lookup_result) : sizeof(struct lease_result);
     case OPERATION_CLASS_SESSION:
+        if (item->kind == OPERATION_SNAPSHOT)
+            return sizeof(struct snapshot_result);
         return item->kind == OPERATION_STATUS ? sizeof(struct status_result) : sizeof(struct hello_result);
     case OPERATION_CLASS_TICK:
         return item->kind == OPERATION_RAISE_LEVEL ? sizeof(struct level_result) : sizeof(struct barrier_result);

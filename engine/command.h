@@ -38,6 +38,7 @@
     X(LEASE_SHOW, 66, lease_show, QUERY)                  \
     X(STATUS, 80, status_query, SESSION)                  \
     X(HELLO, 81, hello, SESSION)                          \
+    X(SNAPSHOT, 82, snapshot_request, SESSION)            \
     X(CONFIG, 128, config_record, SYSTEM)                 \
     X(RECOVERED, 129, recovered_record, SYSTEM)           \
     X(COMMIT_LATENCY, 130, commit_latency_record, SYSTEM) \
@@ -61,7 +62,7 @@ enum operation_class {
     OPERATION_CLASS_SYSTEM,
 };
 
-/* The property field holds a shard's number (BARRIER, RAISE_LEVEL and STATUS take it; the last two require it). */
+/* The property field holds a shard's number (BARRIER, RAISE_LEVEL, STATUS and SNAPSHOT take it; all but the first require it). */
 enum record_flag { RECORD_BY_SHARD = 1u << 0 };
 
 #define ROOMS_MAX 32767 /* rooms of a type on a night, and rooms of a line */
@@ -192,6 +193,15 @@ struct status_query {
     uint32_t reserved;
 };
 
+/* Asks for a snapshot of a shard, or how far one is. */
+struct snapshot_request {
+    struct record_header header; /* with RECORD_BY_SHARD */
+    uint64_t keep_ns;            /* no snapshot and no segment is given up for so long; 0: as it was */
+    uint32_t take;               /* 1: take one that holds all that is applied now; 0: only tell */
+    uint32_t reserved;
+};
+
+#define SNAPSHOT_KEEP_NS_MAX NS_PER_HOUR
 #define SHARD_ANY UINT32_MAX
 
 struct hello {
@@ -298,6 +308,8 @@ COMMAND_FIELD(lease_renew, ttl_ns, 48);
 COMMAND_SIZE(lease_release, 48);
 COMMAND_FIELD(lease_release, token, 40);
 COMMAND_SIZE(barrier, 32);
+COMMAND_SIZE(snapshot_request, 48);
+COMMAND_FIELD(snapshot_request, take, 40);
 COMMAND_SIZE(raise_level, 40);
 COMMAND_FIELD(raise_level, level, 32);
 COMMAND_SIZE(lookup, 32);
@@ -496,8 +508,32 @@ struct status_result {
     uint64_t frame_p99_ns;
     uint64_t frame_p999_ns;
     uint64_t frame_max_ns;
-    uint64_t segments_recycled; /* old segments made new ones, since start */
-    uint64_t segments_deleted;  /* old segments deleted, since start */
+    uint64_t segments_recycled;  /* old segments made new ones, since start */
+    uint64_t segments_deleted;   /* old segments deleted, since start */
+    uint64_t snapshot_lsn;       /* the newest snapshot holds everything up to it; 0: there is none */
+    uint64_t snapshot_wall_ns;   /* when it was begun, by the wall clock */
+    uint64_t snapshot_bytes;     /* of its file */
+    uint64_t snapshot_log_bytes; /* of log behind it, which a restart would replay */
+    uint64_t snapshots_taken;    /* since start */
+    uint64_t snapshots_failed;   /* since start */
+    uint32_t snapshots_kept;
+    uint32_t snapshot_running;       /* 1: one is being taken */
+    uint64_t snapshot_written_bytes; /* of it, or of the last */
+    uint64_t snapshot_total_bytes;
+};
+
+#define SNAPSHOT_DIRECTORY_SIZE 512
+
+/* Answers SNAPSHOT. */
+struct snapshot_result {
+    struct result_header header;
+    uint64_t newest_lsn;    /* the newest snapshot holds everything up to it; 0: there is none */
+    uint64_t newest_index;  /* the last frame that it holds, which its file is named after */
+    uint64_t written_bytes; /* of the one being taken, or of the last */
+    uint64_t total_bytes;
+    uint32_t running;                        /* 1: one is being taken, or is about to be */
+    uint32_t failed;                         /* how many failed since start */
+    char directory[SNAPSHOT_DIRECTORY_SIZE]; /* the shard's own, absolute, as the server sees it; zero padded */
 };
 
 /* Answers HELLO. */
@@ -531,6 +567,9 @@ COMMAND_SIZE(lease_result, 112);
 COMMAND_FIELD(lease_result, flags, 72);
 COMMAND_FIELD(lease_result, owner, 80);
 COMMAND_SIZE(barrier_result, 40);
+COMMAND_SIZE(snapshot_result, 592);
+COMMAND_FIELD(snapshot_result, running, 72);
+COMMAND_FIELD(snapshot_result, directory, 80);
 COMMAND_SIZE(level_result, 48);
 COMMAND_FIELD(level_result, level, 40);
 COMMAND_SIZE(lookup_result, 80);
@@ -540,7 +579,7 @@ COMMAND_FIELD(lookup_result, room_type, 72);
 COMMAND_SIZE(calendar_night, 8);
 COMMAND_SIZE(calendar_type, 8);
 COMMAND_SIZE(calendar_result, 56);
-COMMAND_SIZE(status_result, 344);
+COMMAND_SIZE(status_result, 416);
 COMMAND_FIELD(status_result, log_padding_bytes, 264);
 COMMAND_SIZE(hello_result, 104);
 COMMAND_FIELD(hello_result, version, 40);

@@ -85,6 +85,9 @@ static void ranges_lay(const struct snapshot_head *head, struct page_range *rang
     uint64_t rings = head->room_types.used == 0 ? 0 : (uint64_t)head->room_types.used + 1;
     uint64_t ring_size = inventory_ring_nights(head->limits.horizon_nights) * sizeof(struct night);
     ranges[RANGE_PROPERTIES] = table_range(&layout, SECTION_PROPERTIES, &head->properties, sizeof(struct property));
+    if (ranges[RANGE_PROPERTIES].pages_count ==
+        0) /* so that no snapshot is without a page, not that of an empty engine either */
+        ranges[RANGE_PROPERTIES] = range_of(&layout, SECTION_PROPERTIES, 0, CAPTURE_PAGE_SIZE);
     ranges[RANGE_ROOM_TYPES] = table_range(&layout, SECTION_ROOM_TYPES, &head->room_types, sizeof(struct room_type));
     ranges[RANGE_NIGHTS] = range_of(&layout, SECTION_NIGHTS, 0, rings * ring_size);
     ranges[RANGE_RESERVATIONS] =

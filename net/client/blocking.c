@@ -613,6 +613,15 @@ int inn_status(struct inn_connection *connection, uint32_t shard, int with_hash,
     return call_finish(connection, &call, result, sizeof *result);
 }
 
+int inn_snapshot(struct inn_connection *connection, uint32_t shard, int take, uint64_t keep_ns,
+                 struct inn_snapshot_result *result)
+{
+    struct call call;
+    call_begin(connection, &call, OPERATION_SNAPSHOT, sizeof(struct snapshot_request));
+    item_snapshot((struct snapshot_request *)(void *)call.item, shard, take != 0, keep_ns);
+    return call_finish(connection, &call, result, sizeof *result);
+}
+
 /* ---- What came of it --------------------------------------------------------------------------------------------- */
 
 static int resolution_of_unknown_key(unsigned operation, bool deadline_past)

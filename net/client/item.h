@@ -166,6 +166,16 @@ static inline void item_raise_level(struct raise_level *item, uint32_t shard, ui
     item->header.flags = RECORD_BY_SHARD;
 }
 
+static inline void item_snapshot(struct snapshot_request *item, uint32_t shard, bool take, uint64_t keep_ns)
+{
+    *item = (struct snapshot_request){
+        .header = item_header(sizeof *item, OPERATION_SNAPSHOT, shard, (struct key){ { 0, 0 } }),
+        .keep_ns = keep_ns,
+        .take = take,
+    };
+    item->header.flags = RECORD_BY_SHARD;
+}
+
 static inline void item_status(struct status_query *item, uint32_t shard, bool with_hash)
 {
     *item = (struct status_query){

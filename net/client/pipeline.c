@@ -397,6 +397,15 @@ int inn_pipeline_status(struct inn_pipeline *pipeline, uint32_t shard, int with_
     return verdict;
 }
 
+int inn_pipeline_snapshot(struct inn_pipeline *pipeline, uint32_t shard, int take, uint64_t keep_ns, uint64_t user)
+{
+    int verdict;
+    struct snapshot_request *item = item_begin(pipeline, OPERATION_SNAPSHOT, sizeof *item, user, &verdict);
+    if (item != NULL)
+        item_snapshot(item, shard, take != 0, keep_ns);
+    return verdict;
+}
+
 void inn_pipeline_seal(struct inn_pipeline *pipeline)
 {
     session_seal(&pipeline->session);

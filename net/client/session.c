@@ -273,6 +273,8 @@ static uint32_t result_size_expected(uint8_t operation)
         return sizeof(struct lookup_result);
     case OPERATION_CALENDAR:
         return sizeof(struct calendar_result);
+    case OPERATION_SNAPSHOT:
+        return sizeof(struct snapshot_result);
     case OPERATION_STATUS:
         return offsetof(struct status_result, log_padding_bytes); /* what the first servers sent */
     case OPERATION_HELLO:

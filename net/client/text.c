@@ -69,6 +69,7 @@ const char *inn_operation_name(unsigned operation)
         [INN_CALENDAR] = "calendar",
         [INN_LEASE_SHOW] = "lease_show",
         [INN_STATUS] = "status",
+        [INN_SNAPSHOT] = "snapshot",
         [INN_HELLO] = "hello",
     };
     return name_at(names, ARRAY_COUNT(names), operation);

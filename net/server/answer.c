@@ -22,7 +22,7 @@ uint32_t shard_result_max(uint8_t operation)
     case OPERATION_CLASS_QUERY:
         return operation == OPERATION_CALENDAR ? RESULT_SIZE_MAX : sizeof(struct lease_result);
     case OPERATION_CLASS_SESSION:
-        return sizeof(struct status_result);
+        return operation == OPERATION_SNAPSHOT ? sizeof(struct snapshot_result) : sizeof(struct status_result);
     case OPERATION_CLASS_SYSTEM:
     case OPERATION_CLASS_UNKNOWN:
         break;
@@ -160,6 +160,7 @@ static void status_answer(struct shard *shard, const struct status_query *query,
         .segments_deleted = wal.segments_deleted,
     };
     memcpy(result->uuid, shard->directory->header.uuid, sizeof result->uuid);
+    snapshots_status(shard, result);
     if (query->with_hash)
         result->state_hash = engine_state_hash(engine);
 }
@@ -173,6 +174,9 @@ bool shard_answer_now(struct shard *shard, const struct ticket *ticket, const st
         *result = (struct result_header){ .size = sizeof *result, .status = ticket->status };
     else if (ticket->operation == OPERATION_STATUS)
         status_answer(shard, (const struct status_query *)(const void *)item, (struct status_result *)(void *)result);
+    else if (ticket->operation == OPERATION_SNAPSHOT)
+        snapshots_answer(shard, (const struct snapshot_request *)(const void *)item,
+                         (struct snapshot_result *)(void *)result);
     else
         engine_query(shard->machine.engine, item, result);
     shard_answer_end(shard, ticket, result);

@@ -84,6 +84,7 @@ union query_item {
     struct calendar calendar;
     struct lease_show lease_show;
     struct status_query status;
+    struct snapshot_request snapshot;
 };
 
 struct waiting_line {

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 
@@ -12,6 +13,17 @@
 #define PROGRESS_EVERY_NS (2 * NS_PER_SECOND)
 
 /* ---- Opening --------------------------------------------------------------------------------------------------------- */
+
+/* A client that wants to copy the files is told where they are, whatever folder it works in itself. */
+static int directory_resolve(const char *directory, char absolute[SNAPSHOT_DIRECTORY_SIZE])
+{
+    char *resolved = realpath(directory, NULL);
+    if (resolved == NULL)
+        return -errno;
+    snprintf(absolute, SNAPSHOT_DIRECTORY_SIZE, "%s", resolved);
+    free(resolved);
+    return 0;
+}
 
 int snapshots_open(struct shard *shard, const struct engine_limits *limits, const char *directory, struct iovec *guest)
 {
@@ -31,7 +43,9 @@ int snapshots_open(struct shard *shard, const struct engine_limits *limits, cons
         .trusted_index = shard->warm.index,
     };
     memcpy(options.place.uuid, shard->directory->header.uuid, sizeof options.place.uuid);
-    int error = wal_snapshot_writer_init(shard->io, &options, &snapshots->writer);
+    int error = directory_resolve(directory, snapshots->directory);
+    if (error == 0)
+        error = wal_snapshot_writer_init(shard->io, &options, &snapshots->writer);
     if (error != 0)
         return error;
     shard->memory_bytes += WAL_SNAPSHOT_BUFFER_SIZE + wal_snapshot_writer_memory_size(options.data_size_max);
@@ -87,10 +101,11 @@ static bool is_due(const struct shard *shard)
     if (shard->apply.frame != NULL || snapshots->applied.position.next_index == 0 ||
         shard->now_ns < snapshots->not_before_ns)
         return false;
-    bool new_frames =
-        snapshots->applied.position.next_index - 1 > wal_snapshot_state_of(snapshots->writer).kept_indexes[0];
-    return new_frames && (log_is_long(shard) ||
-                          (snapshots->wanted && engine_last_lsn(shard->machine.engine) >= snapshots->wanted_lsn));
+    bool asked = snapshots->wanted && engine_last_lsn(shard->machine.engine) >= snapshots->wanted_lsn;
+    if (shard->now_ns < snapshots->keep_until_ns && !asked)
+        return false;
+    uint64_t newest_index = wal_snapshot_state_of(snapshots->writer).kept_indexes[0];
+    return snapshots->applied.position.next_index - 1 > newest_index && (asked || log_is_long(shard));
 }
 
 /* ---- Taking one ------------------------------------------------------------------------------------------------------ */
@@ -159,7 +174,7 @@ static void snapshot_end_look(struct shard *shard)
     snapshots->running = false;
     snapshot_report(shard, &state);
     if (state.status == WAL_SNAPSHOT_DONE)
-        wal_retire_below(shard->wal, state.oldest_segment);
+        snapshots->oldest_segment = state.oldest_segment;
     else
         snapshots->not_before_ns = shard->now_ns + RETRY_AFTER_NS;
 }
@@ -183,11 +198,58 @@ void snapshots_tend(struct shard *shard)
     if (!shard->snapshots.running && is_due(shard))
         snapshot_start(shard);
     snapshot_go_on(shard, shard->options->snapshot_rate);
+    if (shard->snapshots.oldest_segment != 0 && shard->now_ns >= shard->snapshots.keep_until_ns) {
+        wal_retire_below(shard->wal, shard->snapshots.oldest_segment);
+        shard->snapshots.oldest_segment = 0;
+    }
 }
 
 uint64_t snapshots_due_ns(const struct shard *shard)
 {
     return wal_snapshot_due_ns(shard->snapshots.writer);
+}
+
+/* ---- Who asks -------------------------------------------------------------------------------------------------------- */
+
+void snapshots_answer(struct shard *shard, const struct snapshot_request *request, struct snapshot_result *result)
+{
+    struct shard_snapshots *snapshots = &shard->snapshots;
+    struct wal_snapshot_state state = wal_snapshot_state_of(snapshots->writer);
+    uint64_t last_lsn = engine_last_lsn(shard->machine.engine);
+    bool all_there = state.kept > 0 && state.newest_lsn >= last_lsn;
+    if (request->keep_ns != 0)
+        snapshots->keep_until_ns = shard->now_ns + request->keep_ns;
+    if (request->take != 0 && !all_there && !shard->draining) {
+        snapshots->wanted = true;
+        snapshots->wanted_lsn = last_lsn;
+        snapshots->not_before_ns = 0;
+    }
+    *result = (struct snapshot_result){
+        .header = { .size = sizeof *result, .lsn = last_lsn, .log_time_ns = engine_log_time(shard->machine.engine) },
+        .newest_lsn = state.newest_lsn,
+        .newest_index = state.kept_indexes[0],
+        .written_bytes = state.bytes_written,
+        .total_bytes = state.bytes_total,
+        .running = snapshots->running || snapshots->wanted,
+        .failed = (uint32_t)state.failed_count,
+    };
+    memcpy(result->directory, snapshots->directory, sizeof result->directory);
+}
+
+void snapshots_status(const struct shard *shard, struct status_result *result)
+{
+    const struct shard_snapshots *snapshots = &shard->snapshots;
+    struct wal_snapshot_state state = wal_snapshot_state_of(snapshots->writer);
+    result->snapshot_lsn = state.newest_lsn;
+    result->snapshot_wall_ns = state.newest_created_wall_ns;
+    result->snapshot_bytes = state.newest_file_size;
+    result->snapshot_log_bytes = log_between(shard, snapshots->newest, snapshots->applied.place);
+    result->snapshots_taken = state.done_count;
+    result->snapshots_failed = state.failed_count;
+    result->snapshots_kept = state.kept;
+    result->snapshot_running = snapshots->running;
+    result->snapshot_written_bytes = state.bytes_written;
+    result->snapshot_total_bytes = state.bytes_total;
 }
 
 /* ---- The last one ---------------------------------------------------------------------------------------------------- */

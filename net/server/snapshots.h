@@ -11,10 +11,14 @@
 #include "wal/snapshot_writer.h"
 
 struct shard;
+struct snapshot_request;
+struct snapshot_result;
+struct status_result;
 struct engine_limits;
 
 struct shard_snapshots {
     struct wal_snapshot_writer *writer;
+    char directory[512];       /* the shard's, absolute */
     uint8_t *buffer;           /* that the writer writes from */
     struct wal_start applied;  /* behind the last frame that the engine has applied */
     uint32_t applied_level;    /* of that frame */
@@ -23,6 +27,8 @@ struct shard_snapshots {
     bool wanted;               /* one was asked for */
     uint64_t wanted_lsn;       /* that it shall contain */
     uint64_t not_before_ns;    /* after a failure */
+    uint64_t keep_until_ns;    /* somebody copies the files: only what was asked for is taken, nothing is given up */
+    uint64_t oldest_segment;   /* that is needed; retired once nobody copies any more */
     uint64_t next_progress_ns; /* at the end of the server */
 };
 
@@ -39,6 +45,11 @@ void snapshots_note(struct shard *shard, const struct wal_frame_header *frame);
 void snapshots_tend(struct shard *shard);
 /* When it is due without an io completing before: io_now_ns() time, 0 for at once, NEVER_NS. */
 uint64_t snapshots_due_ns(const struct shard *shard);
+
+/* Answers SNAPSHOT, and remembers what it asks for. The header is filled in. */
+void snapshots_answer(struct shard *shard, const struct snapshot_request *request, struct snapshot_result *result);
+/* The fields of STATUS that are about snapshots. */
+void snapshots_status(const struct shard *shard, struct status_result *result);
 
 /* The last act: a snapshot of what there is at the end, so that the next start need not replay anything. 0, or a negated errno if the ring is
  * lost; a snapshot that fails is no failure. */

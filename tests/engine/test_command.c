@@ -20,6 +20,7 @@ union item {
     struct lease_release release;
     struct barrier barrier;
     struct raise_level raise;
+    struct snapshot_request snapshot;
     struct lookup lookup;
     struct calendar calendar;
     struct lease_show show;
@@ -45,6 +46,12 @@ static void fill_header(uint8_t kind, size_t size)
 {
     memset(&item, 0, sizeof(item));
     item.header = (struct record_header){ .size = (uint16_t)size, .kind = kind, .version = 1, .property = 1 };
+}
+
+static void fill_by_shard(uint8_t kind, size_t size)
+{
+    fill_header(kind, size);
+    item.header.flags = RECORD_BY_SHARD;
 }
 
 static void fill_by_kind(uint8_t kind)
@@ -79,9 +86,12 @@ static void fill_by_kind(uint8_t kind)
     case OPERATION_LEASE_RELEASE:
         item.release = make_release(1, 1);
         break;
+    case OPERATION_SNAPSHOT:
+        fill_by_shard(kind, sizeof(item.snapshot));
+        item.snapshot.take = 1;
+        break;
     case OPERATION_RAISE_LEVEL:
-        fill_header(kind, sizeof(item.raise));
-        item.header.flags = RECORD_BY_SHARD;
+        fill_by_shard(kind, sizeof(item.raise));
         item.raise.level = 1;
         break;
     case OPERATION_LOOKUP:
@@ -94,8 +104,7 @@ static void fill_by_kind(uint8_t kind)
         item.show = make_show(1);
         break;
     case OPERATION_STATUS:
-        fill_header(kind, sizeof(item.status));
-        item.header.flags = RECORD_BY_SHARD;
+        fill_by_shard(kind, sizeof(item.status));
         break;
     case OPERATION_HELLO:
         fill_header(kind, sizeof(item.hello));
@@ -226,14 +235,15 @@ Test(command, version_flags_property_and_key_are_judged_for_every_kind)
             EXPECT(STATUS_UNEXPECTED_KEY, kind, item.header.key.word[1] = 1);
         if (kind == OPERATION_HELLO)
             EXPECT(STATUS_RESERVED_NOT_ZERO, kind, item.header.property = 1);
-        else if (kind != OPERATION_STATUS && kind != OPERATION_RAISE_LEVEL)
+        else if (kind != OPERATION_STATUS && kind != OPERATION_RAISE_LEVEL && kind != OPERATION_SNAPSHOT)
             EXPECT(STATUS_ZERO_PROPERTY, kind, item.header.property = 0);
-        if (kind != OPERATION_STATUS && kind != OPERATION_BARRIER && kind != OPERATION_RAISE_LEVEL)
+        if (kind != OPERATION_STATUS && kind != OPERATION_BARRIER && kind != OPERATION_RAISE_LEVEL &&
+            kind != OPERATION_SNAPSHOT)
             EXPECT(STATUS_BAD_ITEM_FLAGS, kind, item.header.flags = RECORD_BY_SHARD);
     }
 }
 
-Test(command, a_shard_is_named_by_barrier_status_and_raise_level_only)
+Test(command, a_shard_is_named_by_barrier_status_raise_level_and_snapshot_only)
 {
     EXPECT(STATUS_OK, OPERATION_BARRIER, (item.header.flags = RECORD_BY_SHARD, item.header.property = 0));
     EXPECT(STATUS_OK, OPERATION_STATUS, item.header.property = UINT16_MAX);
@@ -352,6 +362,13 @@ Test(command, questions_are_judged_field_by_field)
     EXPECT(STATUS_OK, kind, (item.calendar.room_type = ROOM_TYPE_ALL, item.calendar.after_type = 1));
     EXPECT(STATUS_RESERVED_NOT_ZERO, kind, item.calendar.after_type = 1);
     EXPECT(STATUS_RESERVED_NOT_ZERO, kind, item.calendar.reserved = 1);
+    kind = OPERATION_SNAPSHOT;
+    EXPECT(STATUS_OK, kind, item.snapshot.take = 0);
+    EXPECT(STATUS_OK, kind, item.snapshot.keep_ns = SNAPSHOT_KEEP_NS_MAX);
+    EXPECT(STATUS_TTL_TOO_LONG, kind, item.snapshot.keep_ns = SNAPSHOT_KEEP_NS_MAX + 1);
+    EXPECT(STATUS_RESERVED_NOT_ZERO, kind, item.snapshot.take = 2);
+    EXPECT(STATUS_RESERVED_NOT_ZERO, kind, item.snapshot.reserved = 1);
+    EXPECT(STATUS_BAD_ITEM_FLAGS, kind, item.header.flags = 0);
     kind = OPERATION_RAISE_LEVEL;
     EXPECT(STATUS_OK, kind, item.raise.level = UINT32_MAX);
     EXPECT(STATUS_UNKNOWN_LEVEL, kind, item.raise.level = 0);
@@ -421,6 +438,7 @@ Test(command, room_for_a_result_is_known_beforehand)
         { OPERATION_LEASE_RENEW, sizeof(struct lease_result) },
         { OPERATION_BARRIER, sizeof(struct barrier_result) },
         { OPERATION_RAISE_LEVEL, sizeof(struct level_result) },
+        { OPERATION_SNAPSHOT, sizeof(struct snapshot_result) },
         { OPERATION_LOOKUP, sizeof(struct lookup_result) },
         { OPERATION_LEASE_SHOW, sizeof(struct lease_result) },
         { OPERATION_STATUS, sizeof(struct status_result) },

@@ -120,6 +120,7 @@ class Op(enum.IntEnum):
     LEASE_SHOW = 66
     STATUS = 80
     HELLO = 81
+    SNAPSHOT = 82
 
 
 class State(enum.IntEnum):
@@ -286,6 +287,10 @@ def calendar(property, first_night, nights, room_type=0, after_type=0):
     return item(Op.CALENDAR, struct.pack("<IIiHH", room_type, after_type, first_night, nights, 0), property)
 
 
+def snapshot(shard, take=True, keep_ns=0):
+    return item(Op.SNAPSHOT, struct.pack("<QII", keep_ns, int(take), 0), shard, flags=ITEM_BY_SHARD)
+
+
 def raise_level(shard, level):
     return item(Op.RAISE_LEVEL, struct.pack("<II", level, 0), shard, flags=ITEM_BY_SHARD)
 
@@ -332,14 +337,18 @@ STATUS_BODY = ("uptime_ns memory_bytes shards engine_level properties_max room_t
                "shortest_ttl_ns commit_p50_ns commit_p99_ns alarm alarm_factor frames records log_bytes frame_index "
                "segment_sequence connections connections_max requests refused_overload state_hash uuid "
                "log_padding_bytes log_stalls log_depth log_depth_highest log_depth_max log_kernel_workers frame_p50_ns "
-               "frame_p99_ns frame_p999_ns frame_max_ns segments_recycled segments_deleted",
-               "<QQ" "II" "6I2Q" "8I" "Q" "QQ" "II" "5Q" "II" "QQ" "16s16s" "QQ" "4I" "6Q")
+               "frame_p99_ns frame_p999_ns frame_max_ns segments_recycled segments_deleted "
+               "snapshot_lsn snapshot_wall_ns snapshot_bytes snapshot_log_bytes snapshots_taken snapshots_failed "
+               "snapshots_kept snapshot_running snapshot_written_bytes snapshot_total_bytes",
+               "<QQ" "II" "6I2Q" "8I" "Q" "QQ" "II" "5Q" "II" "QQ" "16s16s" "QQ" "4I" "6Q" "6Q" "2I" "2Q")
+SNAPSHOT_BODY = ("newest_lsn newest_index written_bytes total_bytes running failed directory", "<4Q2I512s")
 HELLO_BODY = ("version shards owner hash_rule message_size_max items_max requests_max horizon_nights "
               "deadline_ahead_max_ns uuid server_time_ns", "<8IQ16sQ")
 BODIES = {**dict.fromkeys([Op.PROPERTY_CREATE, Op.ROOM_TYPE_CREATE, Op.ROOMS_SET, Op.RESERVE, Op.CONFIRM, Op.RELEASE,
                            Op.CANCEL], MUTATION_BODY),
           **dict.fromkeys([Op.LEASE_ACQUIRE, Op.LEASE_RENEW, Op.LEASE_RELEASE, Op.LEASE_SHOW], LEASE_BODY),
-          Op.RAISE_LEVEL: LEVEL_BODY, Op.LOOKUP: LOOKUP_BODY, Op.CALENDAR: CALENDAR_BODY, Op.STATUS: STATUS_BODY, Op.HELLO: HELLO_BODY}
+          Op.RAISE_LEVEL: LEVEL_BODY, Op.LOOKUP: LOOKUP_BODY, Op.CALENDAR: CALENDAR_BODY, Op.STATUS: STATUS_BODY,
+          Op.HELLO: HELLO_BODY, Op.SNAPSHOT: SNAPSHOT_BODY}
 
 
 class Result:

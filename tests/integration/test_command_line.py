@@ -31,7 +31,9 @@ STATUS_FIELDS = {"uptime_ns", "memory_bytes", "shards", "engine_level", "limits"
                  "segment_sequence", "connections", "connections_max", "requests", "refused_overload", "state_hash",
                  "uuid", "log_padding_bytes", "log_stalls", "log_depth", "log_depth_highest", "log_depth_max",
                  "log_kernel_workers", "frame_p50_ns", "frame_p99_ns", "frame_p999_ns", "frame_max_ns",
-                 "segments_recycled", "segments_deleted"}
+                 "segments_recycled", "segments_deleted", "snapshot_lsn", "snapshot_wall_ns", "snapshot_bytes",
+                 "snapshot_log_bytes", "snapshots_taken", "snapshots_failed", "snapshots_kept", "snapshot_running",
+                 "snapshot_written_bytes", "snapshot_total_bytes"}
 ARRIVAL = "2026-12-24"
 
 

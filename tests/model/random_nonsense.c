@@ -252,7 +252,7 @@ enum verdict random_judge(const union random_item *item, size_t available_bytes)
     if (size == 0 || header->size != size || size > available_bytes || header->version != 1) {
         return VERDICT_WRONG;
     }
-    if (header->kind == OPERATION_STATUS || header->kind == OPERATION_HELLO) {
+    if (header->kind == OPERATION_STATUS || header->kind == OPERATION_HELLO || header->kind == OPERATION_SNAPSHOT) {
         return VERDICT_EITHER;
     }
     if (header->kind == OPERATION_RAISE_LEVEL && header->flags != RECORD_BY_SHARD) {

@@ -1,5 +1,6 @@
 #include "tests/net/golden_messages.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #define PROPERTY 42
@@ -325,6 +326,29 @@ static void build_lease_reply(struct message_header *message)
     memcpy(result->owner, "night audit, desk 3", 19);
 }
 
+static void build_snapshot(struct message_header *message)
+{
+    struct snapshot_request *item = part_append(message, sizeof *item);
+    item->header = record_header(message, sizeof *item);
+    item->header.flags = RECORD_BY_SHARD;
+    item->header.property = SHARD;
+    item->keep_ns = NS_PER_MINUTE;
+    item->take = 1;
+}
+
+static void build_snapshot_reply(struct message_header *message)
+{
+    struct snapshot_result *result = part_append(message, sizeof *result);
+    result->header = result_header(message, sizeof *result, STATUS_OK);
+    result->newest_lsn = 900;
+    result->newest_index = 850;
+    result->written_bytes = 5 * MIB;
+    result->total_bytes = 26 * MIB;
+    result->running = 1;
+    result->failed = 1;
+    snprintf(result->directory, sizeof result->directory, "/var/lib/innkeep/shard-001");
+}
+
 static void build_raise_level(struct message_header *message)
 {
     struct raise_level *item = part_append(message, sizeof *item);
@@ -441,6 +465,16 @@ static void build_status_reply(struct message_header *message)
         .frame_max_ns = 12000000,
         .segments_recycled = 21,
         .segments_deleted = 22,
+        .snapshot_lsn = 900,
+        .snapshot_wall_ns = LOG_TIME_NS - NS_PER_MINUTE,
+        .snapshot_bytes = 23 * MIB,
+        .snapshot_log_bytes = 24 * KIB,
+        .snapshots_taken = 25,
+        .snapshots_failed = 1,
+        .snapshots_kept = 2,
+        .snapshot_running = 1,
+        .snapshot_written_bytes = 5 * MIB,
+        .snapshot_total_bytes = 26 * MIB,
     };
     memcpy(result->uuid, uuid, sizeof uuid);
 }
@@ -498,6 +532,10 @@ const struct golden golden_messages[] = {
     { "barrier_reply", "Log time has moved.", OPERATION_BARRIER, true, build_barrier_reply },
     { "raise_level", "Raises the engine level of shard 1's log to 2.", OPERATION_RAISE_LEVEL, false,
       build_raise_level },
+    { "snapshot", "Takes a snapshot of shard 1, and gives up no file for a minute.", OPERATION_SNAPSHOT, false,
+      build_snapshot },
+    { "snapshot_reply", "It is being taken; the one before goes up to LSN 900.", OPERATION_SNAPSHOT, true,
+      build_snapshot_reply },
     { "raise_level_reply", "It is at that level from now on.", OPERATION_RAISE_LEVEL, true, build_raise_level_reply },
     { "lookup", "What became of key ...eeff?", OPERATION_LOOKUP, false, build_lookup },
     { "lookup_reply", "It names a reservation, held until the deadline.", OPERATION_LOOKUP, true, build_lookup_reply },

@@ -124,6 +124,14 @@ static const struct field fields_raise_level[] = {
 };
 TABLE(raise_level);
 
+static const struct field fields_snapshot_request[] = {
+    NESTED(snapshot_request, header, record_header),
+    FIELD(snapshot_request, keep_ns, INTERVAL),
+    FIELD(snapshot_request, take, UNSIGNED),
+    FIELD(snapshot_request, reserved, RESERVED),
+};
+TABLE(snapshot_request);
+
 static const struct field fields_lookup[] = { NESTED(lookup, header, record_header) };
 TABLE(lookup);
 
@@ -230,6 +238,14 @@ static const struct field fields_level_result[] = {
 };
 TABLE(level_result);
 
+static const struct field fields_snapshot_result[] = {
+    NESTED(snapshot_result, header, result_header), FIELD(snapshot_result, newest_lsn, UNSIGNED),
+    FIELD(snapshot_result, newest_index, UNSIGNED), FIELD(snapshot_result, written_bytes, UNSIGNED),
+    FIELD(snapshot_result, total_bytes, UNSIGNED),  FIELD(snapshot_result, running, UNSIGNED),
+    FIELD(snapshot_result, failed, UNSIGNED),       FIELD(snapshot_result, directory, TEXT),
+};
+TABLE(snapshot_result);
+
 static const struct field fields_lookup_result[] = {
     NESTED(lookup_result, header, result_header),
     FIELD(lookup_result, what, WHAT),
@@ -312,6 +328,16 @@ static const struct field fields_status_result[] = {
     FIELD(status_result, frame_max_ns, INTERVAL),
     FIELD(status_result, segments_recycled, UNSIGNED),
     FIELD(status_result, segments_deleted, UNSIGNED),
+    FIELD(status_result, snapshot_lsn, UNSIGNED),
+    FIELD(status_result, snapshot_wall_ns, UNSIGNED),
+    FIELD(status_result, snapshot_bytes, UNSIGNED),
+    FIELD(status_result, snapshot_log_bytes, UNSIGNED),
+    FIELD(status_result, snapshots_taken, UNSIGNED),
+    FIELD(status_result, snapshots_failed, UNSIGNED),
+    FIELD(status_result, snapshots_kept, UNSIGNED),
+    FIELD(status_result, snapshot_running, UNSIGNED),
+    FIELD(status_result, snapshot_written_bytes, UNSIGNED),
+    FIELD(status_result, snapshot_total_bytes, UNSIGNED),
 };
 TABLE(status_result);
 
@@ -332,42 +358,19 @@ static const struct field fields_hello_result[] = {
 TABLE(hello_result);
 
 static const struct field_table *const tables[] = {
-    &table_message_header,
-    &table_record_header,
-    &table_mutation,
-    &table_property_create,
-    &table_room_type_create,
-    &table_rooms_set,
-    &table_reserve_line,
-    &table_reserve,
-    &table_reservation_change,
-    &table_lease_acquire,
-    &table_lease_renew,
-    &table_lease_release,
-    &table_barrier,
-    &table_raise_level,
-    &table_lookup,
-    &table_calendar,
-    &table_lease_show,
-    &table_status_query,
-    &table_hello,
-    &table_engine_limits,
-    &table_config_record,
-    &table_recovered_record,
-    &table_commit_latency_record,
-    &table_epoch_record,
-    &table_digest_record,
-    &table_result_header,
-    &table_mutation_result,
-    &table_lease_result,
-    &table_barrier_result,
-    &table_level_result,
-    &table_lookup_result,
-    &table_calendar_result,
-    &table_calendar_type,
-    &table_calendar_night,
-    &table_status_result,
-    &table_hello_result,
+    &table_message_header,  &table_record_header,    &table_mutation,
+    &table_property_create, &table_room_type_create, &table_rooms_set,
+    &table_reserve_line,    &table_reserve,          &table_reservation_change,
+    &table_lease_acquire,   &table_lease_renew,      &table_lease_release,
+    &table_barrier,         &table_raise_level,      &table_lookup,
+    &table_calendar,        &table_lease_show,       &table_status_query,
+    &table_hello,           &table_snapshot_request, &table_engine_limits,
+    &table_config_record,   &table_recovered_record, &table_commit_latency_record,
+    &table_epoch_record,    &table_digest_record,    &table_result_header,
+    &table_mutation_result, &table_lease_result,     &table_barrier_result,
+    &table_level_result,    &table_lookup_result,    &table_calendar_result,
+    &table_calendar_type,   &table_calendar_night,   &table_status_result,
+    &table_hello_result,    &table_snapshot_result,
 };
 
 const struct field_table *field_table_at(uint32_t index)
@@ -424,6 +427,8 @@ const struct field_table *field_table_of_result(uint8_t operation)
         return &table_status_result;
     case OPERATION_HELLO:
         return &table_hello_result;
+    case OPERATION_SNAPSHOT:
+        return &table_snapshot_result;
     default:
         return NULL;
     }

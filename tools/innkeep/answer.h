@@ -34,6 +34,9 @@ void answer_print_failure(const struct answer *answer);
 void answer_print_mutation(const struct answer *answer, const struct inn_mutation_result *result);
 void answer_print_lookup(const struct answer *answer, const struct inn_lookup_result *result);
 void answer_print_barrier(const struct answer *answer, const struct inn_barrier_result *result);
+/* `failed`: the server gave it up. */
+void answer_print_snapshot(const struct answer *answer, const struct inn_snapshot_result *result, bool failed);
+void answer_json_snapshot(const struct answer *answer, const struct inn_snapshot_result *result, bool failed);
 void answer_print_level(const struct answer *answer, const struct inn_level_result *result);
 void answer_print_calendar(const struct answer *answer, const struct calendar_pages *pages);
 void answer_print_lease(const struct answer *answer, const struct inn_lease_result *result, struct inn_key session);

@@ -103,6 +103,17 @@ void answer_json_barrier(const struct answer *answer, const struct inn_barrier_r
     json_print(object_begin(answer, &result->header));
 }
 
+void answer_json_snapshot(const struct answer *answer, const struct inn_snapshot_result *result, bool failed)
+{
+    json_t *object = object_begin(answer, &result->header);
+    json_put_u64(object, "newest_lsn", result->newest_lsn);
+    json_put_u64(object, "newest_index", result->newest_index);
+    json_put_u64(object, "bytes", result->total_bytes);
+    json_put_text(object, "directory", result->directory);
+    json_put_bool(object, "failed", failed);
+    json_print(object);
+}
+
 void answer_json_level(const struct answer *answer, const struct inn_level_result *result)
 {
     json_t *object = object_begin(answer, &result->header);
@@ -223,6 +234,16 @@ static void put_log(json_t *object, const struct inn_status_result *r)
     json_put_u64(object, "frame_max_ns", r->frame_max_ns);
     json_put_u64(object, "segments_recycled", r->segments_recycled);
     json_put_u64(object, "segments_deleted", r->segments_deleted);
+    json_put_u64(object, "snapshot_lsn", r->snapshot_lsn);
+    json_put_u64(object, "snapshot_wall_ns", r->snapshot_wall_ns);
+    json_put_u64(object, "snapshot_bytes", r->snapshot_bytes);
+    json_put_u64(object, "snapshot_log_bytes", r->snapshot_log_bytes);
+    json_put_u64(object, "snapshots_taken", r->snapshots_taken);
+    json_put_u64(object, "snapshots_failed", r->snapshots_failed);
+    json_put_u64(object, "snapshots_kept", r->snapshots_kept);
+    json_put_u64(object, "snapshot_running", r->snapshot_running);
+    json_put_u64(object, "snapshot_written_bytes", r->snapshot_written_bytes);
+    json_put_u64(object, "snapshot_total_bytes", r->snapshot_total_bytes);
 }
 
 void answer_json_status(const struct answer *answer, const struct inn_status_result *result)

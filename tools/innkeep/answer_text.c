@@ -251,6 +251,20 @@ void answer_print_barrier(const struct answer *answer, const struct inn_barrier_
                value_time_text(result->header.log_time_ns, time), result->header.lsn);
 }
 
+void answer_print_snapshot(const struct answer *answer, const struct inn_snapshot_result *result, bool failed)
+{
+    if (answer->arguments->json)
+        answer_json_snapshot(answer, result, failed);
+    else if (answer->verdict != INN_OK)
+        print_refused(answer, &result->header);
+    else if (failed)
+        printf("shard %u: the snapshot failed; the server's own log says why. Nothing is lost by it\n",
+               result->header.shard);
+    else
+        printf("shard %u: snapshot up to lsn %" PRIu64 ", %.1f MiB in %s\n", result->header.shard, result->newest_lsn,
+               (double)result->total_bytes / 1048576.0, result->directory);
+}
+
 void answer_print_level(const struct answer *answer, const struct inn_level_result *result)
 {
     if (answer->arguments->json)
@@ -306,6 +320,24 @@ static void print_status_frames(const struct inn_status_result *r)
     printf("\n");
 }
 
+static void print_status_snapshots(const struct inn_status_result *r)
+{
+    char time[VALUE_TIME_TEXT_SIZE];
+    const double mib = 1048576.0;
+    if (r->snapshot_lsn == 0)
+        printf("  snapshot        none yet");
+    else
+        printf("  snapshot        up to lsn %" PRIu64 ", %.1f MiB, begun %s; %" PRIu32 " kept", r->snapshot_lsn,
+               (double)r->snapshot_bytes / mib, value_time_text(r->snapshot_wall_ns, time), r->snapshots_kept);
+    printf("; %.1f MiB of log behind it", (double)r->snapshot_log_bytes / mib);
+    if (r->snapshots_failed != 0)
+        printf("; %" PRIu64 " FAILED since start", r->snapshots_failed);
+    if (r->snapshot_running != 0)
+        printf("; another at %.1f of %.1f MiB", (double)r->snapshot_written_bytes / mib,
+               (double)r->snapshot_total_bytes / mib);
+    printf("\n");
+}
+
 static void print_status_log(const struct inn_status_result *r)
 {
     char p50[VALUE_DURATION_TEXT_SIZE];
@@ -317,6 +349,7 @@ static void print_status_log(const struct inn_status_result *r)
            ", segment %" PRIu64 "\n",
            r->records, r->frames, r->log_bytes, r->frame_index, r->segment_sequence);
     print_status_frames(r);
+    print_status_snapshots(r);
     if (r->shortest_ttl_ns == 0)
         printf("  lease alarm     off: no live lease\n");
     else

@@ -242,6 +242,16 @@ static const struct command commands[] = {
       "as that level does, and versions that do not know it refuse to start on the log: there is no way back. A shard "
       "that is there "
       "already is left alone.\vExample: innkeep raise-level" },
+    { "snapshot",
+      command_snapshot,
+      { POSITIONAL_NONE },
+      0,
+      0,
+      NULL,
+      "",
+      "Take a snapshot of every shard while it goes on serving, and wait until it is on disk: a restart then has "
+      "nothing before it to "
+      "replay.\vExample: innkeep snapshot" },
     { "calendar",
       command_calendar,
       { POSITIONAL_PROPERTY, POSITIONAL_TYPE },
@@ -522,6 +532,7 @@ static const char front_help[] = "Ask an Innkeep server, from the command line.\
                                  "  barrier [PROPERTY]                     calendar PROPERTY [TYPE]\n"
                                  "  lease acquire | renew | release | show PROPERTY RESOURCE [TOKEN]\n"
                                  "  status                                 raise-level [LEVEL]\n"
+                                 "  snapshot\n"
                                  "`innkeep COMMAND --help' says more of each.\n\n"
                                  "Exit status: 0 done, 1 refused, 2 usage, 3 no answer or outcome unknown.\n\n"
                                  "Example: innkeep --server 127.0.0.1:7433 calendar 1 --from 2026-12-24 --nights 7";

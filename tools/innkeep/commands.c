@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-static enum exit_code exit_code_of(int verdict)
+enum exit_code exit_code_of(int verdict)
 {
     if (verdict == INN_OK)
         return EXIT_DONE;
@@ -133,8 +133,7 @@ enum exit_code command_cancel(struct inn_connection *connection, const struct ar
 
 /* ---- Leases ------------------------------------------------------------------------------------------------------ */
 
-static struct answer answer_of(struct inn_connection *connection, const struct arguments *a, unsigned operation,
-                               int verdict)
+struct answer answer_of(struct inn_connection *connection, const struct arguments *a, unsigned operation, int verdict)
 {
     return (struct answer){
         .arguments = a, .operation = operation, .verdict = verdict, .error = inn_last_error(connection)

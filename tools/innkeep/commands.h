@@ -1,8 +1,12 @@
-/* What each command of innkeep does: asks the server once and prints the answer (commands.c). */
+/* What each command of innkeep does: asks the server once and prints the answer (commands.c); snapshot.c asks until it is done. */
 #ifndef TOOLS_INNKEEP_COMMANDS_H
 #define TOOLS_INNKEEP_COMMANDS_H
 
-#include "tools/innkeep/arguments.h"
+#include "tools/innkeep/answer.h"
+
+/* What they share: the exit status for a verdict, and what is known of an answer that brought it. */
+enum exit_code exit_code_of(int verdict);
+struct answer answer_of(struct inn_connection *connection, const struct arguments *a, unsigned operation, int verdict);
 
 command_run command_property_create;
 command_run command_room_type_create;
@@ -14,6 +18,7 @@ command_run command_cancel;
 command_run command_lookup;
 command_run command_barrier;
 command_run command_raise_level;
+command_run command_snapshot;
 command_run command_calendar;
 command_run command_lease_acquire;
 command_run command_lease_renew;

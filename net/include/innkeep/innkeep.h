@@ -185,6 +185,7 @@ enum inn_operation {
     INN_CALENDAR = 65,
     INN_LEASE_SHOW = 66,
     INN_STATUS = 80,
+    INN_SNAPSHOT = 82,
     INN_HELLO = 81
 };
 
@@ -395,8 +396,30 @@ struct inn_status_result {
     uint64_t frame_p99_ns;
     uint64_t frame_p999_ns;
     uint64_t frame_max_ns;
-    uint64_t segments_recycled; /* old segments made new ones, since start */
-    uint64_t segments_deleted;  /* old segments deleted, since start */
+    uint64_t segments_recycled;  /* old segments made new ones, since start */
+    uint64_t segments_deleted;   /* old segments deleted, since start */
+    uint64_t snapshot_lsn;       /* the newest snapshot holds everything up to it; 0: there is none */
+    uint64_t snapshot_wall_ns;   /* when it was begun, by the server's wall clock */
+    uint64_t snapshot_bytes;     /* of its file */
+    uint64_t snapshot_log_bytes; /* of log behind it, which a restart would replay */
+    uint64_t snapshots_taken;    /* since start */
+    uint64_t snapshots_failed;   /* since start */
+    uint32_t snapshots_kept;
+    uint32_t snapshot_running;       /* 1: one is being taken */
+    uint64_t snapshot_written_bytes; /* of it, or of the last */
+    uint64_t snapshot_total_bytes;
+};
+
+/* Answers inn_snapshot: one shard. */
+struct inn_snapshot_result {
+    struct inn_result header; /* its lsn: what a snapshot that was asked for now will hold at least */
+    uint64_t newest_lsn;      /* the newest snapshot holds everything up to it; 0: there is none */
+    uint64_t newest_index;    /* the last frame that it holds, which its file is named after */
+    uint64_t written_bytes;   /* of the one being taken, or of the last */
+    uint64_t total_bytes;
+    uint32_t running;    /* 1: one is being taken, or is about to be */
+    uint32_t failed;     /* how many failed since start */
+    char directory[512]; /* the shard's own, absolute, as the server sees it; zero padded */
 };
 
 /* What the server said of itself when the connection began. */
@@ -602,6 +625,12 @@ INN_API INN_MUST_USE int inn_raise_level(struct inn_connection *connection, uint
 /* The highest engine level of this version of Innkeep. */
 #define INN_ENGINE_LEVEL 1
 
+/* Asks a shard for a snapshot (take 1), or how far one is (take 0). It is complete once newest_lsn has reached the header's lsn of the first
+ * answer. keep_ns, at most an hour: for so long the shard gives up no snapshot and no segment, so that its files can be copied; 0 leaves
+ * that as it was. */
+INN_API INN_MUST_USE int inn_snapshot(struct inn_connection *connection, uint32_t shard, int take, uint64_t keep_ns,
+                                      struct inn_snapshot_result *result);
+
 /* with_hash 1 also computes the shard's state hash, which reads all of its memory. */
 INN_API INN_MUST_USE int inn_status(struct inn_connection *connection, uint32_t shard, int with_hash,
                                     struct inn_status_result *result);
@@ -715,6 +744,8 @@ INN_API INN_MUST_USE int inn_pipeline_barrier(struct inn_pipeline *pipeline, uin
 INN_API INN_MUST_USE int inn_pipeline_barrier_shard(struct inn_pipeline *pipeline, uint32_t shard, uint64_t user);
 INN_API INN_MUST_USE int inn_pipeline_raise_level(struct inn_pipeline *pipeline, uint32_t shard, uint32_t level,
                                                   uint64_t user);
+INN_API INN_MUST_USE int inn_pipeline_snapshot(struct inn_pipeline *pipeline, uint32_t shard, int take,
+                                               uint64_t keep_ns, uint64_t user);
 INN_API INN_MUST_USE int inn_pipeline_status(struct inn_pipeline *pipeline, uint32_t shard, int with_hash,
                                              uint64_t user);
 
