@@ -26,6 +26,7 @@ enum {
     WHAT_IF = 1u << 6,
     CUT = 1u << 7,
     RESTORE = 1u << 8,
+    RESHARD = 1u << 9,
 };
 
 static const char general_documentation[] =
@@ -45,6 +46,7 @@ static const char general_documentation[] =
     "what-if   replays the log with more or fewer rooms, and says how much of the refused demand would have found "
     "some.\n"
     "restore   makes a directory that a server can start on out of a copy of one.\n"
+    "reshard   makes another directory with the same state over another number of shards.\n"
     "cut       ends the log at an LSN, for good: the only command that changes a log. It wants a backup and a yes.\n"
     "\n"
     "Each has a --help of its own.\n"
@@ -187,6 +189,24 @@ static const char restore_documentation[] =
     "  innkeep-wal restore ./copy ./data\n"
     "  innkeep-wal restore ./copy ./data --granted-lsn 0:1099511630000,1:1099511629000";
 
+static const char reshard_documentation[] =
+    "Makes OUT, a data directory with the state of DIR over N shards. DIR is only read, and no server may run on it."
+    "\v"
+    "The state hash over all shards is the same before and after, and is checked. The log of each new shard begins "
+    "with its share of the state as a snapshot, and "
+    "goes on at the next multiple of 2^40 above every LSN that any old shard gave out, so that no fencing token comes "
+    "twice. What was in the old "
+    "logs stays there: keep DIR for as long as somebody may ask how a state came about. Limits are divided over the "
+    "new shards, with at least as many places as "
+    "each one needs.\n"
+    "\n"
+    "OUT appears in one step at the end; it must not be there, or be empty. OUT.resharding is what it is made in. "
+    "Memory: the engines of all old "
+    "shards, and of one new one.\n"
+    "\n"
+    "Example:\n"
+    "  innkeep-wal reshard ./data ./data-8 --shards 8";
+
 static const char cut_documentation[] =
     "Ends the log of the named shards behind an LSN, for good. The only command that changes a log."
     "\v"
@@ -224,10 +244,11 @@ static const struct command commands[] = {
     { "diff", DIFF, diff_command, diff_documentation },
     { "what-if", WHAT_IF, what_if_command, what_if_documentation },
     { "restore", RESTORE, restore_command, restore_documentation },
+    { "reshard", RESHARD, reshard_command, reshard_documentation },
     { "cut", CUT, cut_command, cut_documentation },
 };
 
-#define COMMANDS_TEXT "info, verify, timeline, dump, replay, diff, what-if, restore, cut"
+#define COMMANDS_TEXT "info, verify, timeline, dump, replay, diff, what-if, restore, reshard, cut"
 
 /* ---- The options ---------------------------------------------------------------------------------------------------------------- */
 
@@ -258,6 +279,7 @@ enum {
     KEY_BACKUP,
     KEY_YES,
     KEY_GRANTED_LSN,
+    KEY_SHARDS,
 };
 
 /* Option groups of argp keep this order in --help. */
@@ -298,6 +320,7 @@ static const struct {
     { { "full-keys", KEY_FULL_KEYS, NULL, 0, "Print keys in all their digits", 3 }, TIMELINE },
     { { "calendar", KEY_CALENDAR, "OUT.csv", 0, "Write property,room_type,night,sold", 3 }, REPLAY },
     { { "at-lsn", KEY_AT_LSN, "SHARD:LSN,...", 0, "The last LSN that stays, of each shard that is cut", 3 }, CUT },
+    { { "shards", KEY_SHARDS, "N", 0, "How many shards there are to be", 3 }, RESHARD },
     { { "granted-lsn", KEY_GRANTED_LSN, "SHARD:LSN,...", 0,
         "The last LSNs that the original is known to have given out since", 3 },
       RESTORE },
@@ -479,7 +502,7 @@ static error_t selection_option(int key, char *text, struct argp_state *state, s
 static void word_argument(struct argp_state *state, const struct arguments *arguments, const char *word)
 {
     struct tool *tool = arguments->tool;
-    bool takes_two = (arguments->command->bit & (DIFF | RESTORE)) != 0;
+    bool takes_two = (arguments->command->bit & (DIFF | RESTORE | RESHARD)) != 0;
     bool is_second = tool->path != NULL && tool->other_path == NULL && takes_two;
     if (is_second)
         tool->other_path = word;
@@ -513,6 +536,8 @@ static void arguments_check(struct argp_state *state, const struct arguments *ar
         argp_error(state, "name a second directory, or a moment with --lsn or --time");
     if (arguments->command->bit == RESTORE && tool->other_path == NULL)
         argp_error(state, "name the backup, and the directory to be made");
+    if (arguments->command->bit == RESHARD && (tool->other_path == NULL || tool->shards == 0))
+        argp_error(state, "name the directory to be made, and say how many shards: --shards N");
     if (arguments->command->bit == CUT && tool->points_count == 0)
         argp_error(state, "say where: --at-lsn SHARD:LSN,...");
     if (arguments->command->bit == CUT && tool->other_path == NULL)
@@ -562,6 +587,9 @@ static error_t option_parse(int key, char *text, struct argp_state *state)
     case KEY_AT_LSN:
         tool->points_count++;
         point_argument(state, &tool->to, "--at-lsn", text);
+        return 0;
+    case KEY_SHARDS:
+        tool->shards = (uint32_t)number_argument(state, "--shards", text, 1, WAL_SHARDS_MAX);
         return 0;
     case KEY_GRANTED_LSN:
         point_argument(state, &tool->to, "--granted-lsn", text);
@@ -626,6 +654,8 @@ static void command_parse(struct arguments *arguments, int argc, char **argv)
     const char *words = arguments->command->bit == DIFF ? "DIR [DIR]" : "DIR";
     if (arguments->command->bit == RESTORE)
         words = "BACKUP DIR";
+    else if (arguments->command->bit == RESHARD)
+        words = "DIR OUT";
     const struct argp argp = { taken, option_parse, words, arguments->command->documentation, NULL, NULL, NULL };
     argp_parse(&argp, argc, argv, 0, NULL, arguments);
 }

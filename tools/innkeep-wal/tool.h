@@ -51,7 +51,8 @@ struct tool {
     const char *calendar_path; /* replay; NULL: none */
     struct tool_delta deltas[WHAT_IF_DELTAS_MAX];
     size_t deltas_count;
-    bool yes; /* cut: asked and answered on the command line */
+    uint32_t shards; /* reshard: how many there are to be */
+    bool yes;        /* cut: asked and answered on the command line */
     struct io *io;
     struct wal_directory directory;
 };
@@ -78,6 +79,7 @@ MUST_USE tool_command diff_command;
 MUST_USE tool_command dump_command;
 MUST_USE tool_command info_command;
 MUST_USE tool_command replay_command;
+MUST_USE tool_command reshard_command;
 MUST_USE tool_command restore_command;
 MUST_USE tool_command timeline_command;
 MUST_USE tool_command verify_command;
