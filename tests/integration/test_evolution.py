@@ -60,6 +60,8 @@ class Log:
             previous_hash = frame.seal(previous_hash)
         for path, data in self.segments.items():
             path.write_bytes(data)
+            for snapshot in [*path.parent.glob("*.snapshot"), *path.parent.glob("manifest")]:
+                snapshot.unlink()  # so that the log is replayed, and not what was made of it taken on trust
 
 
 class Levels(Case):

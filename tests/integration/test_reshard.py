@@ -66,6 +66,8 @@ class Resharding(Case):
                     self.assertGreater(token, EPOCH)
                     again = client.call(ink.reserve(number, self.keys[number][1], 1, ink.today() + 1, 2))
                     self.assertTrue(again.replayed, again)
+            verified = tool("innkeep-wal", "verify", self.out)
+            self.assertEqual(verified.returncode, 0, verified.stdout)
             shutil.rmtree(self.out)
         self.assertEqual({name: content for name, (_, content) in checksums(self.server.data).items()}, old)
 
@@ -79,6 +81,17 @@ class Resharding(Case):
             server.kill()
             server.start()
             self.assertTrue(all(lsn > EPOCH for lsn in server.lsns), server.lsns)
+
+    def test_of_what_was_resharded_before_is_the_same_again(self):
+        before = self.seen(self.client)
+        self.stop()
+        self.assertEqual(self.reshard(3).returncode, 0)
+        again = self.server.data.parent / "again"
+        done = tool("innkeep-wal", "reshard", self.out, again, "--shards", 2)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertIn(f"goes on at LSN {2 * EPOCH}", done.stdout)
+        with Server(shards=None, data=again, defaults=False) as server:
+            self.assertEqual(self.seen(server.connect()), before)
 
     def test_of_a_live_directory_is_refused_and_so_is_a_target_in_use(self):
         done = self.reshard(3)

@@ -1,6 +1,8 @@
 #include "tools/innkeep-wal/shard_replay.h"
 
+#include "net/warm_start.h"
 #include "tools/innkeep-wal/printer.h"
+#include "wal/reader.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -132,6 +134,52 @@ static int frame_take(void *context, const struct wal_frame_header *frame)
     return replay->error != 0 ? STOP : 0;
 }
 
+/* A log is read from its first frame on, as long as that is there and the state did not come from elsewhere: a resharded log has a snapshot
+ * of frame 1, which no frame made (FORMAT.md, "Resharding"). Else it is read from behind the oldest snapshot. */
+static bool begins_at_snapshot(struct io *io, const char *directory)
+{
+    struct wal_segments segments = { .sequences = NULL };
+    struct wal_snapshots snapshots = { .indexes = NULL };
+    int error = wal_segments_list(io, directory, &segments);
+    if (error == 0)
+        error = wal_snapshots_list(io, directory, &snapshots);
+    bool any = error == 0 && snapshots.count > 0;
+    bool cut_off = segments.count > 0 && segments.sequences[0] != 1;
+    bool at_snapshot = any && (cut_off || snapshots.indexes[snapshots.count - 1] == 1);
+    wal_segments_free(&segments);
+    wal_snapshots_free(&snapshots);
+    return at_snapshot;
+}
+
+static void sentence_say(void *context, const char *sentence)
+{
+    const struct shard_replay *replay = context;
+    fprintf(stderr, "innkeep-wal: shard %u: %s\n", replay->shard, sentence);
+}
+
+/* Fills the machine from the oldest snapshot, where it has to be. */
+static int start_find(struct shard_replay *replay, const struct wal_source *source, struct warm_start *warm)
+{
+    char why[WAL_SNAPSHOT_WHY_SIZE];
+    *warm = (struct warm_start){ .index = 0 };
+    if (!begins_at_snapshot(replay->tool->io, source->directory))
+        return 0;
+    struct warm_start_options options = {
+        .io = replay->tool->io,
+        .place = { .directory = source->directory, .shard = source->shard, .shards_count = source->shards_count },
+        .lsn_max = replay->to_lsn,
+        .time_max_ns = replay->to_ns,
+        .oldest = true,
+        .say = sentence_say,
+        .context = replay,
+    };
+    memcpy(options.place.uuid, source->uuid, sizeof options.place.uuid);
+    int error = warm_start_run(&replay->machine, &options, warm, why);
+    if (error != 0)
+        sentence_say(replay, why);
+    return error;
+}
+
 void shard_replay_run(struct shard_replay *replay)
 {
     const struct wal_directory *directory = &replay->tool->directory;
@@ -144,7 +192,11 @@ void shard_replay_run(struct shard_replay *replay)
     state_machine_init(&replay->machine, directory->header.uuid);
     replay->next_check = FIRST_CHECK_AFTER;
     replay->error = replay->check ? invariants_init(&replay->invariants) : 0;
-    int result = wal_read(replay->tool->io, &source, frame_take, replay, &replay->report);
+    struct warm_start warm;
+    int result = start_find(replay, &source, &warm);
+    source.start = warm.index != 0 ? &warm.start : NULL;
+    if (result == 0)
+        result = wal_read(replay->tool->io, &source, frame_take, replay, &replay->report);
     progress_clear(replay);
     if (result < 0)
         replay->error = result;
