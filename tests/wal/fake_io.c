@@ -9,7 +9,7 @@
 #include <string.h>
 #include <sys/uio.h>
 
-#define FILES_MAX 256
+#define FILES_MAX 1024
 #define OPEN_MAX 64
 #define PENDING_MAX 64
 #define FIXED_FILES_MAX 3 /* so few that the log has to do without for some */
@@ -19,8 +19,13 @@ struct file {
     char path[PATH_MAX_BYTES]; /* "": none, or unlinked */
     uint8_t *bytes;
     size_t size;
+    size_t capacity;
     bool directory;
     bool dirty;
+    /* What a crash leaves. */
+    char durable_path[PATH_MAX_BYTES];
+    uint8_t *durable_bytes;
+    size_t durable_size;
 };
 
 struct pending {
@@ -28,6 +33,7 @@ struct pending {
     struct io_request *request;
     struct file *file;
     const void *bytes;
+    void *into; /* FAKE_READ */
     bool named; /* by fake_io_complete */
     int32_t result;
 };
@@ -55,6 +61,8 @@ static struct {
     uint64_t changes; /* calls that change something */
     uint64_t fail_from;
     int fail_error;
+    bool fails_once;
+    bool requests_counted;
     uint64_t looks;
     uint64_t fail_looks_from;
     int fail_looks_error;
@@ -84,9 +92,10 @@ static struct file *file_add(const char *path, bool directory)
 {
     for (size_t i = 0; i < FILES_MAX; i++) {
         struct file *file = &world.files[i];
-        if (file->path[0] != '\0' || file_is_open(file))
+        if (file->path[0] != '\0' || file->durable_path[0] != '\0' || file_is_open(file))
             continue;
         free(file->bytes);
+        free(file->durable_bytes);
         *file = (struct file){ .directory = directory };
         cr_assert_lt(strlen(path), sizeof(file->path));
         memcpy(file->path, path, strlen(path) + 1);
@@ -137,17 +146,71 @@ static void file_put(struct file *file, uint64_t offset, const void *bytes, size
 {
     size_t end = (size_t)offset + size_bytes;
     if (end > file->size) {
-        file->bytes = realloc(file->bytes, end);
-        cr_assert_not_null(file->bytes);
+        if (end > file->capacity) {
+            file->capacity = 2 * end;
+            file->bytes = realloc(file->bytes, file->capacity);
+            cr_assert_not_null(file->bytes);
+        }
         memset(file->bytes + file->size, 0, end - file->size);
         file->size = end;
     }
     memcpy(file->bytes + offset, bytes, size_bytes);
 }
 
+/* ---- What a crash leaves ------------------------------------------------------------------------------------------------ */
+
+static void file_make_durable(struct file *file)
+{
+    file->dirty = false;
+    file->durable_bytes = realloc(file->durable_bytes, file->size + 1);
+    cr_assert_not_null(file->durable_bytes);
+    if (file->size > 0)
+        memcpy(file->durable_bytes, file->bytes, file->size);
+    file->durable_size = file->size;
+}
+
+/* A write that is durable by itself, whatever became of the bytes around it. */
+static void range_make_durable(struct file *file, uint64_t offset, const void *bytes, size_t size_bytes)
+{
+    struct file durable = {
+        .bytes = file->durable_bytes,
+        .size = file->durable_size,
+        .capacity = file->durable_size,
+    };
+    file_put(&durable, offset, bytes, size_bytes);
+    file->durable_bytes = durable.bytes;
+    file->durable_size = durable.size;
+}
+
+static bool lies_in(const char *path, const char *directory)
+{
+    size_t length = strlen(directory);
+    return strncmp(path, directory, length) == 0 && path[length] == '/' && !strchr(path + length + 1, '/');
+}
+
+static void directory_make_durable(struct file *directory)
+{
+    directory->dirty = false;
+    for (size_t i = 0; i < FILES_MAX; i++) {
+        struct file *file = &world.files[i];
+        if (lies_in(file->durable_path, directory->path) || lies_in(file->path, directory->path))
+            memcpy(file->durable_path, file->path, sizeof(file->path));
+    }
+}
+
+static void make_durable(struct file *file)
+{
+    if (file->directory)
+        directory_make_durable(file);
+    else
+        file_make_durable(file);
+}
+
 static int change_fails(void)
 {
     world.changes++;
+    if (world.fails_once && world.changes > world.fail_from)
+        return 0;
     return world.fail_from != 0 && world.changes >= world.fail_from ? world.fail_error : 0;
 }
 
@@ -233,7 +296,7 @@ int io_sync_file(struct io *io, int file)
     (void)io;
     int failed = change_fails();
     if (failed == 0)
-        file_of(file)->dirty = false;
+        make_durable(file_of(file));
     return failed;
 }
 
@@ -263,7 +326,7 @@ int io_sync_directory(struct io *io, const char *path)
     struct file *directory = file_find(path);
     int failed = change_fails();
     if (failed == 0 && directory)
-        directory->dirty = false;
+        make_durable(directory);
     return failed;
 }
 
@@ -433,10 +496,36 @@ void io_write_fixed(struct io *io, struct io_request *request, int file, uint32_
     pending->view.durable = durable;
 }
 
+void io_read(struct io *io, struct io_request *request, int file, void *bytes, uint32_t size_bytes, uint64_t offset)
+{
+    (void)io;
+    struct pending *pending = pending_add(request, file, FAKE_READ);
+    pending->into = bytes;
+    pending->view.offset = offset;
+    pending->view.size = size_bytes;
+}
+
 void io_sync(struct io *io, struct io_request *request, int file)
 {
     (void)io;
+    cr_assert_not(file_of(file)->directory, "fdatasync of a directory makes no names durable");
     pending_add(request, file, FAKE_SYNC);
+}
+
+void io_sync_entries(struct io *io, struct io_request *request, int directory)
+{
+    (void)io;
+    cr_assert(file_of(directory)->directory);
+    pending_add(request, directory, FAKE_SYNC);
+}
+
+static int32_t read_result(const struct pending *pending)
+{
+    int failed = look_fails();
+    if (failed != 0 || pending->view.offset >= pending->file->size)
+        return failed;
+    size_t left = pending->file->size - (size_t)pending->view.offset;
+    return (int32_t)(left < pending->view.size ? left : pending->view.size);
 }
 
 static int32_t pending_result(const struct pending *pending)
@@ -444,6 +533,11 @@ static int32_t pending_result(const struct pending *pending)
     if (pending->result != FAKE_ALL)
         return pending->result;
     const char *path = pending->view.path;
+    if (pending->view.operation == FAKE_READ)
+        return read_result(pending);
+    int failed = world.requests_counted ? change_fails() : 0;
+    if (failed != 0)
+        return failed;
     if (pending->view.operation == FAKE_SYNC)
         return world.failing_syncs[0] != '\0' && strstr(path, world.failing_syncs) ? world.failing_syncs_error : 0;
     if (world.failing_writes[0] != '\0' && strstr(path, world.failing_writes))
@@ -461,9 +555,13 @@ static void pending_finish(size_t i)
     if (pending.view.operation == FAKE_WRITE && completion.result > 0) {
         file_put(pending.file, pending.view.offset, pending.bytes, (size_t)completion.result);
         pending.file->dirty = pending.file->dirty || !pending.view.durable;
+        if (pending.view.durable)
+            range_make_durable(pending.file, pending.view.offset, pending.bytes, (size_t)completion.result);
     }
     if (pending.view.operation == FAKE_SYNC && completion.result == 0)
-        pending.file->dirty = false;
+        make_durable(pending.file);
+    if (pending.view.operation == FAKE_READ && completion.result > 0)
+        memcpy(pending.into, pending.file->bytes + pending.view.offset, (size_t)completion.result);
     pending.request->done(pending.request, &completion);
 }
 
@@ -539,7 +637,19 @@ uint64_t fake_io_fail_from(uint64_t n, int error)
     world.changes = 0;
     world.fail_from = n;
     world.fail_error = error;
+    world.fails_once = false;
     return before;
+}
+
+void fake_io_fail_once(uint64_t n, int error)
+{
+    (void)fake_io_fail_from(n, error);
+    world.fails_once = true;
+}
+
+void fake_io_count_requests(bool counted)
+{
+    world.requests_counted = counted;
 }
 
 void fake_io_fail_looks_from(uint64_t n, int error)
@@ -586,4 +696,49 @@ size_t fake_io_count(const char *suffix)
         count += length >= tail && length > 0 && strcmp(world.files[i].path + length - tail, suffix) == 0;
     }
     return count;
+}
+
+static void file_crash(struct file *file, enum fake_crash crash)
+{
+    if (crash == FAKE_CRASH_ALL)
+        memcpy(file->path, file->durable_path, sizeof(file->path));
+    else
+        memcpy(file->durable_path, file->path, sizeof(file->path));
+    if (crash == FAKE_CRASH_PROCESS || file->directory) {
+        file_make_durable(file);
+        return;
+    }
+    file->size = 0;
+    if (file->durable_size > 0)
+        file_put(file, 0, file->durable_bytes, file->durable_size);
+    file->dirty = false;
+}
+
+void fake_io_crash(enum fake_crash crash)
+{
+    for (size_t i = 0; i < FILES_MAX; i++)
+        file_crash(&world.files[i], crash);
+    memset(world.open, 0, sizeof(world.open));
+    world.pending_count = 0;
+    world.io.adopted = false;
+    world.buffers_count = 0;
+    world.held = false;
+    world.failing_writes[0] = '\0';
+    world.failing_syncs[0] = '\0';
+    world.space_max = UINT64_MAX;
+    world.changes = 0;
+    world.fail_from = 0;
+    world.requests_counted = false;
+    world.looks = 0;
+    world.fail_looks_from = 0;
+}
+
+void fake_io_reset(void)
+{
+    for (size_t i = 0; i < FILES_MAX; i++) {
+        free(world.files[i].bytes);
+        free(world.files[i].durable_bytes);
+        world.files[i] = (struct file){ .directory = false };
+    }
+    fake_io_crash(FAKE_CRASH_PROCESS);
 }

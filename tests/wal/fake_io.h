@@ -7,7 +7,7 @@
 
 #include "wal/io.h"
 
-enum fake_operation { FAKE_WRITE, FAKE_SYNC };
+enum fake_operation { FAKE_WRITE, FAKE_SYNC, FAKE_READ };
 
 struct fake_pending {
     enum fake_operation operation;
@@ -39,6 +39,11 @@ void fake_io_refuse_direct(bool refused);
  * ended there. 0: none does. Returns how many such calls there were since the last call of this. */
 uint64_t fake_io_fail_from(uint64_t n, int error);
 
+/* The same, but only the n-th fails: a fault that the process survives. */
+void fake_io_fail_once(uint64_t n, int error);
+/* From now on, requests by completion count among those calls, when they complete: writes, and syncs. */
+void fake_io_count_requests(bool counted);
+
 /* The same for calls that look: opening what is there, reading, asking for a size, listing. */
 void fake_io_fail_looks_from(uint64_t n, int error);
 
@@ -52,5 +57,15 @@ bool fake_io_is_dirty(const char *path);
 void fake_io_cut(const char *path, size_t size_bytes);
 /* How many files there are whose path ends so. */
 size_t fake_io_count(const char *suffix);
+
+enum fake_crash {
+    FAKE_CRASH_PROCESS, /* the process ends: everything that was written is there */
+    FAKE_CRASH_DATA, /* the machine loses what no sync made durable of files' bytes, while their names are as they were last */
+    FAKE_CRASH_ALL, /* and names are those of their directory's last sync */
+};
+/* Ends the world and begins it anew with what a crash leaves: nothing open, nothing in flight, no failure ordered. */
+void fake_io_crash(enum fake_crash crash);
+/* Begins an empty world. */
+void fake_io_reset(void);
 
 #endif
