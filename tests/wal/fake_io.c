@@ -26,6 +26,7 @@ struct file {
     char durable_path[PATH_MAX_BYTES];
     uint8_t *durable_bytes;
     size_t durable_size;
+    uint64_t named; /* the number of its last naming */
 };
 
 struct pending {
@@ -63,6 +64,7 @@ static struct {
     int fail_error;
     bool fails_once;
     bool requests_counted;
+    uint64_t namings;
     uint64_t looks;
     uint64_t fail_looks_from;
     int fail_looks_error;
@@ -344,6 +346,7 @@ int io_rename(struct io *io, const char *from, const char *to)
         replaced->path[0] = '\0';
     cr_assert_lt(strlen(to), sizeof(file->path));
     memcpy(file->path, to, strlen(to) + 1);
+    file->named = ++world.namings;
     parent_dirty(to);
     return 0;
 }
@@ -698,9 +701,24 @@ size_t fake_io_count(const char *suffix)
     return count;
 }
 
+/* Whatever else had that name is replaced. */
+static void last_name_make_durable(void)
+{
+    struct file *last = NULL;
+    for (size_t i = 0; i < FILES_MAX; i++)
+        if (world.files[i].named > 0 && (!last || world.files[i].named > last->named))
+            last = &world.files[i];
+    if (!last || last->path[0] == '\0')
+        return;
+    for (size_t i = 0; i < FILES_MAX; i++)
+        if (strcmp(world.files[i].durable_path, last->path) == 0)
+            world.files[i].durable_path[0] = '\0';
+    memcpy(last->durable_path, last->path, sizeof(last->path));
+}
+
 static void file_crash(struct file *file, enum fake_crash crash)
 {
-    if (crash == FAKE_CRASH_ALL)
+    if (crash == FAKE_CRASH_ALL || crash == FAKE_CRASH_ORDER)
         memcpy(file->path, file->durable_path, sizeof(file->path));
     else
         memcpy(file->durable_path, file->path, sizeof(file->path));
@@ -716,6 +734,8 @@ static void file_crash(struct file *file, enum fake_crash crash)
 
 void fake_io_crash(enum fake_crash crash)
 {
+    if (crash == FAKE_CRASH_ORDER)
+        last_name_make_durable();
     for (size_t i = 0; i < FILES_MAX; i++)
         file_crash(&world.files[i], crash);
     memset(world.open, 0, sizeof(world.open));

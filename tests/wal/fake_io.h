@@ -61,7 +61,8 @@ size_t fake_io_count(const char *suffix);
 enum fake_crash {
     FAKE_CRASH_PROCESS, /* the process ends: everything that was written is there */
     FAKE_CRASH_DATA, /* the machine loses what no sync made durable of files' bytes, while their names are as they were last */
-    FAKE_CRASH_ALL, /* and names are those of their directory's last sync */
+    FAKE_CRASH_ALL,   /* and names are those of their directory's last sync */
+    FAKE_CRASH_ORDER, /* the same, but for the last name that was given: it is there, whatever came before it is not */
 };
 /* Ends the world and begins it anew with what a crash leaves: nothing open, nothing in flight, no failure ordered. */
 void fake_io_crash(enum fake_crash crash);

@@ -344,6 +344,21 @@ static void assert_failed_without_a_trace(int error, uint64_t n)
     cr_assert_eq(state.failed_count, 1u);
 }
 
+/* What the manifest names is there and whole; and there are always two to rely on. */
+static void assert_two_to_rely_on(uint64_t n, enum fake_crash crash)
+{
+    struct wal_manifest manifest = manifest_read();
+    cr_assert_eq(manifest.count, 2u);
+    for (uint32_t i = 0; i < 2; i++)
+        cr_assert_eq(snapshots_read(&world, manifest.entries[i].index, 4), 0, "change %llu, crash %d: %s",
+                     (unsigned long long)n, (int)crash, snapshots_why);
+    struct wal_snapshots list = { .indexes = NULL };
+    cr_assert_eq(wal_snapshots_list(world.io, DIRECTORY, &list), 0);
+    for (size_t i = 0; i < list.count; i++)
+        assert_reads(list.indexes[i]);
+    wal_snapshots_free(&list);
+}
+
 /* Whatever fails, the older two are as they were, and the next one succeeds. */
 static void one_failure_is_survived(int error)
 {
@@ -361,6 +376,7 @@ static void one_failure_is_survived(int error)
             assert_reads(10);
         }
         assert_reads(25);
+        assert_two_to_rely_on(n, FAKE_CRASH_PROCESS);
         fake_io_fail_once(0, 0);
         snapshots_make(&world, 58, SMALL);
         cr_assert_eq(manifest_read().entries[1].index, failed ? 25u : 47u);
@@ -419,21 +435,6 @@ Test(snapshot_writer, a_full_disk_fails_it_and_takes_nothing_from_what_is_there)
 
 /* ---- Crashes ------------------------------------------------------------------------------------------------------------- */
 
-/* What the manifest names is there and whole; and there are always two to rely on. */
-static void assert_two_to_rely_on(uint64_t n, enum fake_crash crash)
-{
-    struct wal_manifest manifest = manifest_read();
-    cr_assert_eq(manifest.count, 2u);
-    for (uint32_t i = 0; i < 2; i++)
-        cr_assert_eq(snapshots_read(&world, manifest.entries[i].index, 4), 0, "change %llu, crash %d: %s",
-                     (unsigned long long)n, (int)crash, snapshots_why);
-    struct wal_snapshots list = { .indexes = NULL };
-    cr_assert_eq(wal_snapshots_list(world.io, DIRECTORY, &list), 0);
-    for (size_t i = 0; i < list.count; i++)
-        assert_reads(list.indexes[i]);
-    wal_snapshots_free(&list);
-}
-
 static void crash_at(uint64_t n, enum fake_crash crash)
 {
     world_begin_with_two();
@@ -462,6 +463,7 @@ Test(snapshot_writer, a_crash_at_any_moment_leaves_two_snapshots_to_rely_on, .ti
         crash_at(n, FAKE_CRASH_PROCESS);
         crash_at(n, FAKE_CRASH_DATA);
         crash_at(n, FAKE_CRASH_ALL);
+        crash_at(n, FAKE_CRASH_ORDER);
     }
 }
 
