@@ -1,4 +1,4 @@
-/* How fast a shard's snapshot is written and loaded, against what the disk gives to the same reads without any checking.
+/* How fast a shard's snapshot is written, loaded and deleted, against what the disk gives to the same reads without any checking.
  *
  *   innkeep-snapshot-bench DIRECTORY [MIB]
  *
@@ -182,7 +182,9 @@ int main(int count, char **arguments)
         snapshot_read(&bench, READS_MAX, "load, 8 reads in flight");
         snapshot_read(&bench, 0, "load, a read at a time");
     }
-    (void)unlink(path);
+    uint64_t began_ns = io_now_ns(bench.io);
+    die_unless(io_unlink(bench.io, path) == 0, "unlinking the snapshot");
+    say(&bench, "unlink (the writer does not wait)", began_ns);
     snprintf(path, sizeof(path), "%s/%s", arguments[1], WAL_MANIFEST_NAME);
     (void)unlink(path);
     (void)rmdir(arguments[1]);

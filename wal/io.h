@@ -141,6 +141,8 @@ void io_read(struct io *io, struct io_request *request, int file, void *bytes, u
 void io_sync(struct io *io, struct io_request *request, int file);
 /* The entries of a directory that was opened to read: what io_sync_directory does at once. */
 void io_sync_entries(struct io *io, struct io_request *request, int directory);
+/* What io_unlink does at once, for large files: giving back the blocks of gigabytes can take seconds. The path stays until done. */
+void io_unlink_later(struct io *io, struct io_request *request, const char *path);
 
 /* Multishot: result is a connected socket each time, with TCP_NODELAY if it is TCP. Ends with more == false, which may
  * come with a socket as well as with an error or -ECANCELED: unless it was cancelled, arm it again. */

@@ -177,6 +177,13 @@ void io_sync_entries(struct io *io, struct io_request *request, int directory)
     request_arm(request, entry, 0);
 }
 
+void io_unlink_later(struct io *io, struct io_request *request, const char *path)
+{
+    struct io_uring_sqe *entry = io_submission(io);
+    io_uring_prep_unlink(entry, path, 0);
+    request_arm(request, entry, 0);
+}
+
 /* ---- Sockets ----------------------------------------------------------------------------------------------------- */
 
 /* Accepted sockets inherit TCP_NODELAY from the listening one (io_listen), which spares a system call for each. */

@@ -40,6 +40,15 @@ struct slot {
     bool busy;
 };
 
+/* Deleting a snapshot, which can take the kernel seconds: one at a time, of a file that is not open. */
+struct deletion {
+    struct wal_snapshot_writer *writer;
+    struct io_request request;
+    char path[WAL_FILE_PATH_SIZE];
+    bool busy;
+    bool clears; /* up after a failure; else it was an older snapshot */
+};
+
 /* A complete snapshot that the manifest names. */
 struct kept {
     struct wal_manifest_entry entry;
@@ -73,6 +82,7 @@ struct wal_snapshot_writer {
     struct kept fresh;                    /* what the one being written becomes */
     uint64_t surplus;                     /* an older snapshot to unlink; 0: none known */
     bool look_due;                        /* there may be more */
+    struct deletion deletion;
     struct wal_snapshot_state state;
 };
 
@@ -185,6 +195,31 @@ static struct slot *slot_take_for_sync(struct wal_snapshot_writer *writer)
     struct slot *slot = slot_take(writer);
     slot->size = 0;
     return slot;
+}
+
+/* What cannot be deleted after a failure goes at the next start; older snapshots that cannot are tried again with the next one. */
+static void deletion_done(struct io_request *request, const struct io_completion *completion)
+{
+    struct deletion *deletion = request->context;
+    struct wal_snapshot_writer *writer = deletion->writer;
+    REQUIRE(deletion->busy);
+    deletion->busy = false;
+    if (deletion->clears)
+        writer->step++;
+    else
+        writer->look_due = completion->result == 0 || completion->result == -ENOENT;
+}
+
+static void deletion_start(struct wal_snapshot_writer *writer, uint64_t index, const char *suffix)
+{
+    struct deletion *deletion = &writer->deletion;
+    REQUIRE(!deletion->busy && writer->file < 0);
+    *deletion = (struct deletion){ .writer = writer, .clears = writer->step != STEP_NONE };
+    int rc = wal_file_path(deletion->path, writer->directory, index, suffix);
+    REQUIRE(rc == 0); /* it was made under such a name */
+    deletion->busy = true;
+    deletion->request = (struct io_request){ .done = deletion_done, .context = deletion };
+    io_unlink_later(writer->io, &deletion->request, deletion->path);
 }
 
 /* ---- Pages and their table ----------------------------------------------------------------------------------------------- */
@@ -413,11 +448,8 @@ static void surplus_tend(struct wal_snapshot_writer *writer)
         writer->look_due = io_list(writer->io, writer->directory, surplus_visit, writer) == 1;
         return;
     }
-    char path[WAL_FILE_PATH_SIZE];
-    int rc = wal_file_path(path, writer->directory, writer->surplus, WAL_SUFFIX_SNAPSHOT);
-    if (rc == 0)
-        rc = unlink_if_there(writer->io, path);
-    writer->look_due = rc == 0;
+    deletion_start(writer, writer->surplus, WAL_SUFFIX_SNAPSHOT);
+    writer->look_due = false;
     writer->surplus = 0;
 }
 
@@ -441,23 +473,18 @@ static int step_finish(struct wal_snapshot_writer *writer)
     return 0;
 }
 
-/* What cannot be unlinked goes at the next start, or is a complete snapshot more. */
 static int step_clear_file(struct wal_snapshot_writer *writer)
 {
     file_close(writer);
-    char path[WAL_FILE_PATH_SIZE];
-    if (snapshot_path(writer, WAL_SUFFIX_SNAPSHOT_TMP, path) == 0)
-        (void)!unlink_if_there(writer->io, path);
+    deletion_start(writer, writer->block.header.index, WAL_SUFFIX_SNAPSHOT_TMP);
     return 0;
 }
 
 /* Once the manifest may name it, the snapshot stays: it is complete and durable. */
 static int step_clear_name(struct wal_snapshot_writer *writer)
 {
-    char path[WAL_FILE_PATH_SIZE];
-    bool renamed = writer->failed_step > STEP_RENAME && writer->failed_step < STEP_MANIFEST_RENAME;
-    if (renamed && snapshot_path(writer, WAL_SUFFIX_SNAPSHOT, path) == 0)
-        (void)!unlink_if_there(writer->io, path);
+    if (writer->failed_step > STEP_RENAME && writer->failed_step < STEP_MANIFEST_RENAME)
+        deletion_start(writer, writer->block.header.index, WAL_SUFFIX_SNAPSHOT);
     return 0;
 }
 
@@ -496,6 +523,13 @@ static const struct {
     [STEP_CLEAR_MANIFEST] = { step_clear_manifest, NULL },
 };
 
+/* An older snapshot may be on its way out while the next one is written, but not while that is cleared up. */
+static bool step_waits(const struct wal_snapshot_writer *writer)
+{
+    bool clears = writer->step == STEP_NONE || writer->step >= STEP_CLEAR_FILE;
+    return writer->in_flight > 0 || (clears && writer->deletion.busy);
+}
+
 /* A step that asked the io for something goes on when that is done, any other at once. */
 static void step_tend(struct wal_snapshot_writer *writer)
 {
@@ -503,7 +537,7 @@ static void step_tend(struct wal_snapshot_writer *writer)
     int rc = steps[step].run(writer);
     if (rc != 0)
         snapshot_fail(writer, rc);
-    else if (writer->in_flight == 0 && writer->step == step)
+    else if (!step_waits(writer) && writer->step == step)
         writer->step++;
 }
 
@@ -511,7 +545,7 @@ void wal_snapshot_tend(struct wal_snapshot_writer *writer, uint64_t now_ns)
 {
     if (writer->step == STEP_PAGES)
         pages_tend(writer, now_ns);
-    else if (writer->in_flight > 0)
+    else if (step_waits(writer))
         return;
     else if (writer->step != STEP_NONE)
         step_tend(writer);
@@ -525,7 +559,7 @@ uint64_t wal_snapshot_due_ns(const struct wal_snapshot_writer *writer)
         bool waits = !pages_are_left(writer) || writer->in_flight >= in_flight_max(writer);
         return waits ? NEVER_NS : writer->rate == 0 ? 0 : writer->next_write_ns;
     }
-    if (writer->in_flight > 0)
+    if (step_waits(writer))
         return NEVER_NS;
     return writer->step != STEP_NONE || writer->look_due ? 0 : NEVER_NS;
 }
@@ -545,6 +579,7 @@ void wal_snapshot_abandon(struct wal_snapshot_writer *writer)
 struct wal_snapshot_state wal_snapshot_state_of(const struct wal_snapshot_writer *writer)
 {
     struct wal_snapshot_state state = writer->state;
+    state.deleting = writer->deletion.busy;
     if (state.status == WAL_SNAPSHOT_FAILED)
         state.doing = steps[writer->failed_step].doing;
     return state;
@@ -680,11 +715,15 @@ static int writer_open(struct wal_snapshot_writer *writer)
     if (length < 0 || length >= (int)sizeof(writer->directory))
         return -ENAMETOOLONG;
     writer->options.place.directory = writer->directory;
+    char longest[WAL_FILE_PATH_SIZE];
+    int rc = wal_file_path(longest, writer->directory, 1, WAL_SUFFIX_SNAPSHOT_TMP);
+    if (rc != 0)
+        return rc;
     for (uint32_t i = 0; i < WAL_SNAPSHOT_WRITES_MAX; i++) {
         writer->slots[i].writer = writer;
         writer->slots[i].bytes = options->bytes + (size_t)i * WAL_SNAPSHOT_CHUNK_SIZE;
     }
-    int rc = writer_allocate(writer);
+    rc = writer_allocate(writer);
     if (rc != 0)
         return rc;
     writer->directory_file = io_open(writer->io, writer->directory, IO_OPEN_READ);
@@ -719,9 +758,10 @@ int wal_snapshot_writer_init(struct io *io, const struct wal_snapshot_writer_opt
 static void writer_end(struct wal_snapshot_writer *writer)
 {
     wal_snapshot_abandon(writer);
-    while (writer->step != STEP_NONE) {
-        wal_snapshot_tend(writer, io_now_ns(writer->io));
-        if (writer->in_flight > 0 && io_run(writer->io, NEVER_NS) != 0)
+    while (writer->step != STEP_NONE || writer->deletion.busy) {
+        if (writer->step != STEP_NONE)
+            wal_snapshot_tend(writer, io_now_ns(writer->io));
+        if ((writer->in_flight > 0 || writer->deletion.busy) && io_run(writer->io, NEVER_NS) != 0)
             return;
     }
 }

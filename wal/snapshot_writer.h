@@ -8,7 +8,8 @@
  *   4. Rename to INDEX.snapshot, fsync of the directory: it is a snapshot, durably.
  *   5. The manifest: tmp, fsync, rename, fsync of the directory. DONE: the newest two are kept, and wal_snapshot_state.oldest_segment
  *      says which segments may go (wal_retire_below).
- *   6. Snapshots below the older one kept are unlinked, one a turn; they only cost space, so failing here is no failure.
+ *   6. Snapshots below the older one kept are deleted, through the ring and one at a time, since the kernel takes seconds for gigabytes.
+ *      They only cost space, so failing here is no failure; and the next snapshot may begin meanwhile.
  * Failures: any error, a short write or wal_snapshot_abandon up to 5. ends it: once what is in flight has come back, both names of the file
  * are unlinked and the state is FAILED. The older snapshots and the manifest are as they were, and nothing was said that would let
  * a segment go. The log goes on: a snapshot that fails costs nothing but the next one. If the process ends meanwhile, the tmp is left
@@ -99,6 +100,7 @@ struct wal_snapshot_state {
     uint64_t newest_file_size;
     /* Segments below it are needed by no snapshot that is kept; 0: all are. What wal_retire_below wants. */
     uint64_t oldest_segment;
+    bool deleting;       /* a file is being deleted: wal_snapshot_writer_free would wait for it */
     uint64_t done_count; /* since init */
     uint64_t failed_count;
 };

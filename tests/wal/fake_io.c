@@ -351,6 +351,12 @@ int io_rename(struct io *io, const char *from, const char *to)
     return 0;
 }
 
+static void file_unlink(struct file *file)
+{
+    parent_dirty(file->path);
+    file->path[0] = '\0';
+}
+
 int io_unlink(struct io *io, const char *path)
 {
     (void)io;
@@ -358,11 +364,9 @@ int io_unlink(struct io *io, const char *path)
     if (!file)
         return -ENOENT;
     int failed = change_fails();
-    if (failed != 0)
-        return failed;
-    file->path[0] = '\0';
-    parent_dirty(path);
-    return 0;
+    if (failed == 0)
+        file_unlink(file);
+    return failed;
 }
 
 /* A visitor may unlink what it is shown. */
@@ -473,14 +477,20 @@ void io_file_unregister(struct io *io, int file)
     registered[file] = false;
 }
 
-static struct pending *pending_add(struct io_request *request, int file, enum fake_operation operation)
+static struct pending *pending_add_for(struct io_request *request, struct file *file, enum fake_operation operation)
 {
     cr_assert_lt(world.pending_count, (size_t)PENDING_MAX);
     struct pending *pending = &world.pending[world.pending_count++];
-    *pending = (struct pending){ .request = request, .file = file_of(file), .result = FAKE_ALL };
+    *pending = (struct pending){ .request = request, .file = file, .result = FAKE_ALL };
     pending->view.operation = operation;
-    memcpy(pending->view.path, pending->file->path, sizeof(pending->view.path));
+    if (file)
+        memcpy(pending->view.path, file->path, sizeof(pending->view.path));
     return pending;
+}
+
+static struct pending *pending_add(struct io_request *request, int file, enum fake_operation operation)
+{
+    return pending_add_for(request, file_of(file), operation);
 }
 
 void io_write_fixed(struct io *io, struct io_request *request, int file, uint32_t buffer, const void *bytes,
@@ -515,6 +525,14 @@ void io_sync(struct io *io, struct io_request *request, int file)
     pending_add(request, file, FAKE_SYNC);
 }
 
+void io_unlink_later(struct io *io, struct io_request *request, const char *path)
+{
+    (void)io;
+    struct file *file = file_find(path);
+    cr_assert_not(file && file_is_open(file), "what is open keeps its blocks, and its close would take the time");
+    pending_add_for(request, file, FAKE_UNLINK);
+}
+
 void io_sync_entries(struct io *io, struct io_request *request, int directory)
 {
     (void)io;
@@ -538,9 +556,13 @@ static int32_t pending_result(const struct pending *pending)
     const char *path = pending->view.path;
     if (pending->view.operation == FAKE_READ)
         return read_result(pending);
+    if (pending->view.operation == FAKE_UNLINK && !pending->file)
+        return -ENOENT;
     int failed = world.requests_counted ? change_fails() : 0;
     if (failed != 0)
         return failed;
+    if (pending->view.operation == FAKE_UNLINK)
+        return 0;
     if (pending->view.operation == FAKE_SYNC)
         return world.failing_syncs[0] != '\0' && strstr(path, world.failing_syncs) ? world.failing_syncs_error : 0;
     if (world.failing_writes[0] != '\0' && strstr(path, world.failing_writes))
@@ -563,6 +585,8 @@ static void pending_finish(size_t i)
     }
     if (pending.view.operation == FAKE_SYNC && completion.result == 0)
         make_durable(pending.file);
+    if (pending.view.operation == FAKE_UNLINK && completion.result == 0)
+        file_unlink(pending.file);
     if (pending.view.operation == FAKE_READ && completion.result > 0)
         memcpy(pending.into, pending.file->bytes + pending.view.offset, (size_t)completion.result);
     pending.request->done(pending.request, &completion);

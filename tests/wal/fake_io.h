@@ -7,7 +7,7 @@
 
 #include "wal/io.h"
 
-enum fake_operation { FAKE_WRITE, FAKE_SYNC, FAKE_READ };
+enum fake_operation { FAKE_WRITE, FAKE_SYNC, FAKE_READ, FAKE_UNLINK };
 
 struct fake_pending {
     enum fake_operation operation;

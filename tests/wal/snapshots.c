@@ -133,7 +133,8 @@ void snapshots_turn(struct snapshots *snapshots)
 {
     wal_snapshot_tend(snapshots->writer, io_now_ns(snapshots->io));
     uint64_t due_ns = wal_snapshot_due_ns(snapshots->writer);
-    if (due_ns != NEVER_NS || wal_snapshot_state_of(snapshots->writer).status == WAL_SNAPSHOT_RUNNING)
+    struct wal_snapshot_state state = wal_snapshot_state_of(snapshots->writer);
+    if (due_ns != NEVER_NS || state.deleting || state.status == WAL_SNAPSHOT_RUNNING)
         cr_assert_eq(io_run(snapshots->io, due_ns), 0);
 }
 
@@ -141,7 +142,8 @@ struct wal_snapshot_state snapshots_run(struct snapshots *snapshots)
 {
     for (int turn = 0; turn < SNAPSHOTS_TURNS_MAX; turn++) {
         struct wal_snapshot_state state = wal_snapshot_state_of(snapshots->writer);
-        if (state.status != WAL_SNAPSHOT_RUNNING && wal_snapshot_due_ns(snapshots->writer) == NEVER_NS)
+        if (state.status != WAL_SNAPSHOT_RUNNING && !state.deleting &&
+            wal_snapshot_due_ns(snapshots->writer) == NEVER_NS)
             return state;
         snapshots_turn(snapshots);
     }

@@ -204,6 +204,41 @@ Test(snapshot_writer, a_snapshot_is_no_segment)
     snapshots_close(&world);
 }
 
+Test(snapshot_writer, the_next_may_begin_while_an_older_one_is_being_deleted)
+{
+    for (uint64_t turns = 0; turns < 40; turns++) {
+        world_begin();
+        snapshots_open(&world, 0);
+        snapshots_make(&world, 10, SMALL);
+        snapshots_make(&world, 25, SMALL);
+        snapshots_begin(&world, 47, SMALL);
+        while (!state_now().deleting) {
+            cr_assert_eq(io_run(world.io, 0), 0);
+            wal_snapshot_tend(world.writer, io_now_ns(world.io));
+        }
+        cr_assert_eq(state_now().status, WAL_SNAPSHOT_DONE);
+        cr_assert_eq(wal_snapshot_due_ns(world.writer), NEVER_NS);
+        fake_io_hold(true);
+        snapshots_begin(&world, 58, SMALL);
+        for (uint64_t i = 0; i < turns; i++) { /* all but the deletion goes on */
+            wal_snapshot_tend(world.writer, io_now_ns(world.io));
+            for (size_t k = 1; k < fake_io_pending_count(); k++)
+                fake_io_complete(k, FAKE_ALL);
+            cr_assert_eq(io_run(world.io, 0), 0);
+            cr_assert_eq(fake_io_pending(0).operation, FAKE_UNLINK);
+        }
+        if (turns % 2 == 0)
+            wal_snapshot_abandon(world.writer);
+        fake_io_hold(false);
+        bool done = snapshots_run(&world).status == WAL_SNAPSHOT_DONE;
+        cr_assert_not(snapshot_is_there(10));
+        cr_assert_eq(snapshot_is_there(25), !done);
+        cr_assert_eq(fake_io_count(".tmp"), 0u);
+        assert_reads(47);
+        snapshots_close(&world);
+    }
+}
+
 /* ---- At its own pace ----------------------------------------------------------------------------------------------------- */
 
 Test(snapshot_writer, without_a_rate_four_writes_are_in_flight_and_no_more)
