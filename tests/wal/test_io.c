@@ -318,6 +318,32 @@ static void *adopt_and_sync(void *context)
     return NULL;
 }
 
+Test(io, a_directory_is_synced_and_a_file_is_deleted_through_the_ring)
+{
+    struct io *io = world();
+    char directory[] = "/tmp/innkeep-test-io-XXXXXX";
+    char path[sizeof(directory) + 8];
+    cr_assert_not_null(mkdtemp(directory));
+    snprintf(path, sizeof(path), "%s/file", directory);
+    io_close(io, io_open(io, path, IO_OPEN_WRITE | IO_OPEN_CREATE));
+    int number = io_open(io, directory, IO_OPEN_READ);
+    cr_assert_geq(number, 0);
+    struct probe probe;
+    io_sync_entries(io, probe_start(&probe), number);
+    run_until_done(io, &probe);
+    cr_assert_eq(probe.result, 0);
+    io_unlink_later(io, probe_start(&probe), path);
+    run_until_done(io, &probe);
+    cr_assert_eq(probe.result, 0);
+    cr_assert_eq(io_open(io, path, IO_OPEN_READ), -ENOENT);
+    io_unlink_later(io, probe_start(&probe), path);
+    run_until_done(io, &probe);
+    cr_assert_eq(probe.result, -ENOENT);
+    io_close(io, number);
+    cr_assert_eq(rmdir(directory), 0);
+    io_destroy(io);
+}
+
 Test(io, what_the_kernel_leaves_to_a_worker_shows_as_one)
 {
     struct io *io = world();
