@@ -16,6 +16,23 @@ struct recovery_progress {
     uint64_t started_ns;
 };
 
+static void progress_start(struct recovery_progress *progress)
+{
+    progress->started_ns = io_now_ns(progress->shard->io);
+    progress->next_ns = progress->started_ns + PROGRESS_EVERY_NS;
+}
+
+static void progress_print(const struct recovery_progress *progress, const char *so_far, uint64_t lsn, uint64_t now_ns)
+{
+    uint64_t elapsed_ns = now_ns - progress->started_ns;
+    double seconds = (double)(elapsed_ns == 0 ? 1 : elapsed_ns) / 1e9;
+    uint64_t records = progress->shard->machine.records_applied;
+    fprintf(stderr,
+            "innkeepd: shard %u: replayed %" PRIu64 " records%s, up to lsn %" PRIu64
+            ", in %.2f s: %.2f million a second\n",
+            progress->shard->index, records, so_far, lsn, seconds, (double)records / 1e6 / seconds);
+}
+
 /* A replay that takes long says how far it is. */
 static void progress_tell(struct recovery_progress *progress, const struct wal_frame_header *frame)
 {
@@ -23,18 +40,19 @@ static void progress_tell(struct recovery_progress *progress, const struct wal_f
     if (now_ns < progress->next_ns)
         return;
     progress->next_ns = now_ns + PROGRESS_EVERY_NS;
-    double seconds = (double)(now_ns - progress->started_ns) / 1e9;
-    fprintf(stderr, "innkeepd: shard %u: replayed %" PRIu64 " records, up to lsn %" PRIu64 ", in %.1f s\n",
-            progress->shard->index, progress->shard->machine.records_applied,
-            frame->first_lsn + frame->records_count - 1, seconds);
+    progress_print(progress, " so far", frame->first_lsn + frame->records_count - 1, now_ns);
 }
 
 static int recovery_visit(void *context, const struct wal_frame_header *frame)
 {
     struct recovery_progress *progress = context;
+    bool first = progress->shard->machine.engine == NULL;
     if (state_machine_apply(&progress->shard->machine, frame, NULL, NULL) != 0)
         return STATE_MACHINE_FAILED;
-    progress_tell(progress, frame);
+    if (first) /* it made the engine and touched all of its memory, which is not replaying */
+        progress_start(progress);
+    else
+        progress_tell(progress, frame);
     return 0;
 }
 
@@ -140,8 +158,8 @@ int shard_recover(struct shard *shard, char *why, size_t why_size)
         return error;
     if (shard->warm.index != 0)
         source.start = &shard->warm.start;
-    uint64_t now_ns = io_now_ns(shard->io);
-    struct recovery_progress progress = { .shard = shard, .next_ns = now_ns + PROGRESS_EVERY_NS, .started_ns = now_ns };
+    struct recovery_progress progress = { .shard = shard };
+    progress_start(&progress);
     error = wal_read(shard->io, &source, recovery_visit, &progress, &shard->report);
     if (error == STATE_MACHINE_FAILED) {
         snprintf(why, why_size, "shard %u: the log cannot be replayed: %s (lsn %" PRIu64 ")", shard->index,
@@ -153,6 +171,8 @@ int shard_recover(struct shard *shard, char *why, size_t why_size)
                  shard->report.stop_reason != NULL ? shard->report.stop_reason : strerror(-error));
         return error;
     }
+    if (shard->machine.records_applied > 0)
+        progress_print(&progress, "", shard->report.last_lsn, io_now_ns(shard->io));
     if (shard->report.verdict == WAL_DAMAGED)
         return explain_damage(shard, why, why_size);
     return shard->report.verdict == WAL_TORN_TAIL ? tail_discard(shard, &source, why, why_size) : 0;

@@ -24,6 +24,23 @@ static void record_note(void *context, const struct wal_frame_header *frame, con
         calendar_csv_note(&replay->calendar, record, result);
 }
 
+/* On stderr: what a replay finds is the same each time, how fast it went is not. */
+static void speed_tell(const struct shard_replay *shard)
+{
+    double seconds = (double)(shard->elapsed_ns == 0 ? 1 : shard->elapsed_ns) / 1e9;
+    uint64_t records = shard->machine.records_applied;
+    fprintf(stderr, "shard %u: %" PRIu64 " records replayed in %.3f s, %.2f million a second\n", shard->shard, records,
+            seconds, (double)records / 1e6 / seconds);
+}
+
+static json_t *shard_json(const struct shard_replay *shard, enum tool_exit verdict, const char *time, const char *hash)
+{
+    return json_pack("{s:i, s:o, s:s, s:s, s:s, s:o, s:f}", "shard", (int)shard->shard, "lsn",
+                     printer_json_number(shard_replay_lsn(shard)), "log_time", time, "verdict",
+                     tool_verdict_name(verdict), "state_hash", hash, "records",
+                     printer_json_number(shard->machine.records_applied), "seconds", (double)shard->elapsed_ns / 1e9);
+}
+
 static void shard_report(struct replay *replay, const struct shard_replay *shard, enum tool_exit verdict)
 {
     char text[PRINTER_HASH_SIZE];
@@ -35,13 +52,11 @@ static void shard_report(struct replay *replay, const struct shard_replay *shard
     printer_hash(hash, text);
     printer_time(time_ns, time);
     if (replay->tool->json) {
-        json_t *object =
-            json_pack("{s:i, s:o, s:s, s:s, s:s}", "shard", (int)shard->shard, "lsn", printer_json_number(lsn),
-                      "log_time", time, "verdict", tool_verdict_name(verdict), "state_hash", text);
-        json_array_append_new(replay->shards, object);
+        json_array_append_new(replay->shards, shard_json(shard, verdict, time, text));
     } else {
         printf("shard=%u lsn=%" PRIu64 " log_time=%s state_hash=%s\n", shard->shard, lsn, time, text);
         fflush(stdout);
+        speed_tell(shard);
     }
 }
 

@@ -1,5 +1,6 @@
 #include "tools/innkeep-wal/shard_replay.h"
 
+#include "net/prefetch.h"
 #include "net/warm_start.h"
 #include "tools/innkeep-wal/printer.h"
 #include "wal/reader.h"
@@ -103,12 +104,41 @@ static void record_take(struct shard_replay *replay, const struct wal_frame_head
         replay->visit(replay->visit_context, frame, record, lsn, is_applying(replay) ? &result : NULL);
 }
 
+/* The cache is warmed ahead of what is applied, as a server does it, if nothing in the frame is unfit to be looked at. */
+static bool frame_may_be_prefetched(const struct shard_replay *replay, const struct wal_frame_header *frame)
+{
+    if (!is_applying(replay) || frame->records_count == 0)
+        return false;
+    for (const struct record_header *record = wal_record_first(frame); record != NULL;
+         record = wal_record_next(frame, record))
+        if (record_check(record, record->size) != STATUS_OK)
+            return false;
+    return true;
+}
+
 static bool frame_is_beyond(const struct shard_replay *replay, const struct wal_frame_header *frame)
 {
     if (replay->visit_frame != NULL && !replay->visit_frame(replay->visit_context, frame))
         return true;
     bool late = frame->time_ns > replay->to_ns;
     return late || (frame->records_count > 0 && frame->first_lsn > replay->to_lsn);
+}
+
+static void records_take(struct shard_replay *replay, const struct wal_frame_header *frame)
+{
+    struct prefetch prefetch;
+    bool ahead = frame_may_be_prefetched(replay, frame);
+    if (ahead)
+        prefetch_begin(&prefetch, replay->machine.engine, frame);
+    const struct record_header *record = wal_record_first(frame);
+    for (uint64_t lsn = frame->first_lsn; record != NULL; lsn++, record = wal_record_next(frame, record)) {
+        replay->stopped = lsn > replay->to_lsn;
+        if (replay->stopped)
+            return;
+        if (ahead)
+            prefetch_step(&prefetch, replay->machine.engine);
+        record_take(replay, frame, record, lsn);
+    }
 }
 
 /* Frames without records behind to_lsn are still taken: so replaying to the last LSN is the same as replaying everything. */
@@ -123,13 +153,9 @@ static int frame_take(void *context, const struct wal_frame_header *frame)
     int error = is_applying(replay) ? state_machine_begin(&replay->machine, frame) : 0;
     if (error != 0)
         machine_failed(replay, error);
-    const struct record_header *record = wal_record_first(frame);
-    for (uint64_t lsn = frame->first_lsn; record != NULL; lsn++, record = wal_record_next(frame, record)) {
-        replay->stopped = lsn > replay->to_lsn;
-        if (replay->stopped)
-            return STOP;
-        record_take(replay, frame, record, lsn);
-    }
+    records_take(replay, frame);
+    if (replay->stopped)
+        return STOP;
     engine_check_when_due(replay);
     return replay->error != 0 ? STOP : 0;
 }
@@ -195,8 +221,10 @@ void shard_replay_run(struct shard_replay *replay)
     struct warm_start warm;
     int result = start_find(replay, &source, &warm);
     source.start = warm.index != 0 ? &warm.start : NULL;
+    uint64_t started_ns = io_now_ns(replay->tool->io);
     if (result == 0)
         result = wal_read(replay->tool->io, &source, frame_take, replay, &replay->report);
+    replay->elapsed_ns = io_now_ns(replay->tool->io) - started_ns;
     progress_clear(replay);
     if (result < 0)
         replay->error = result;

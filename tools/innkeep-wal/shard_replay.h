@@ -39,6 +39,7 @@ struct shard_replay {
     const char
         *broken; /* the log reads well, but no server wrote this, or a promise was broken; the replay's own storage */
     uint64_t broken_lsn;
+    uint64_t elapsed_ns; /* what reading, checking and applying took */
 
     /* Its own. */
     struct invariants invariants;
