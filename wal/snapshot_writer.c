@@ -437,6 +437,9 @@ static int surplus_visit(void *context, const char *name)
     uint64_t index = 0;
     if (!wal_file_parse(name, WAL_SUFFIX_SNAPSHOT, &index) || index >= writer->kept[WAL_SNAPSHOTS_KEPT - 1].entry.index)
         return 0;
+    const struct wal_snapshot_writer_options *options = &writer->options;
+    if (options->keeps != NULL && options->keeps(options->keeps_context, index))
+        return 0;
     writer->surplus = index;
     return 1;
 }

@@ -35,6 +35,10 @@ struct wal_snapshot_writer_options {
     uint8_t *bytes;         /* WAL_SNAPSHOT_BUFFER_SIZE, aligned to a block; lives as long as the writer */
     /* The snapshot that recovery began with; 0: none, it read the whole log. Newer ones were found damaged and are not relied on. */
     uint64_t trusted_index;
+    /* Older snapshots that are to stay beside the two that the manifest names, for whoever replays to a point in the past; NULL: none are. Asked
+     * again after each snapshot. */
+    bool (*keeps)(void *context, uint64_t index);
+    void *keeps_context;
 };
 
 /* Where the pages come from. Called from within wal_snapshot_tend only, and no more after wal_snapshot_abandon or a failure. */

@@ -46,6 +46,8 @@ struct server_options {
     uint64_t segment_size;
     uint64_t snapshot_every; /* bytes of log after which a snapshot is taken; 0: none is, at the end neither */
     uint64_t snapshot_rate;  /* bytes a second, while there is no hurry; 0: as fast as it goes */
+    uint64_t keep_log_bytes; /* of log that can be replayed to any point in; 0: what recovery needs */
+    uint64_t keep_log_ns;    /* or so much log time; at most one of the two is set */
     uint32_t frame_size_max;
     uint32_t depth_max;
     uint32_t connections_max;    /* a shard */

@@ -1,6 +1,7 @@
 #include "net/server/snapshots.h"
 
 #include "net/server/shard.h"
+#include "wal/reader.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -25,6 +26,52 @@ static int directory_resolve(const char *directory, char absolute[SNAPSHOT_DIREC
     return 0;
 }
 
+static bool history_keeps(void *context, uint64_t index)
+{
+    return log_history_keeps(context, index);
+}
+
+static int first_segment_look(struct io *io, const char *directory, bool *there)
+{
+    struct wal_segments segments = { .count = 0 };
+    int error = wal_segments_list(io, directory, &segments);
+    *there = segments.count > 0 && segments.sequences[0] == 1;
+    wal_segments_free(&segments);
+    return error;
+}
+
+/* The snapshots that there are, as far as they are whole and part of this history. */
+static int history_load(struct shard *shard, const struct wal_snapshot_place *place)
+{
+    struct log_history *history = &shard->snapshots.history;
+    *history = (struct log_history){ .keep_bytes = shard->options->keep_log_bytes,
+                                     .keep_ns = shard->options->keep_log_ns,
+                                     .segment_size = shard->directory->header.segment_size };
+    struct wal_snapshots snapshots = { .count = 0 };
+    int error = first_segment_look(shard->io, place->directory, &history->whole);
+    if (error == 0)
+        error = wal_snapshots_list(shard->io, place->directory, &snapshots);
+    for (size_t i = snapshots.count; error == 0 && i > 0; i--) {
+        struct wal_snapshot_reader reader;
+        bool usable = snapshots.indexes[i - 1] <= shard->warm.index &&
+                      wal_snapshot_open(&reader, shard->io, place, snapshots.indexes[i - 1]) == 0;
+        if (usable)
+            log_history_add(history, &(struct log_history_entry){
+                                         .index = reader.block->header.index,
+                                         .time_ns = reader.block->header.time_ns,
+                                         .place = { .segment_sequence = reader.block->header.segment_sequence,
+                                                    .offset = reader.block->header.segment_offset } });
+        if (snapshots.indexes[i - 1] <= shard->warm.index)
+            wal_snapshot_close(&reader);
+    }
+    wal_snapshots_free(&snapshots);
+    const struct wal_report *report = &shard->report;
+    log_history_prune(
+        history, (struct wal_place){ .segment_sequence = report->tail_segment_sequence, .offset = report->tail_offset },
+        report->position.last_time_ns);
+    return error;
+}
+
 int snapshots_open(struct shard *shard, const struct engine_limits *limits, const char *directory, struct iovec *guest)
 {
     struct shard_snapshots *snapshots = &shard->snapshots;
@@ -41,6 +88,8 @@ int snapshots_open(struct shard *shard, const struct engine_limits *limits, cons
         .buffer = wal_guest_buffer(&wal),
         .bytes = buffer,
         .trusted_index = shard->warm.index,
+        .keeps = history_keeps,
+        .keeps_context = &snapshots->history,
     };
     memcpy(options.place.uuid, shard->directory->header.uuid, sizeof options.place.uuid);
     int error = directory_resolve(directory, snapshots->directory);
@@ -49,7 +98,11 @@ int snapshots_open(struct shard *shard, const struct engine_limits *limits, cons
     if (error != 0)
         return error;
     shard->memory_bytes += WAL_SNAPSHOT_BUFFER_SIZE + wal_snapshot_writer_memory_size(options.data_size_max);
-    shard->report.position.retired_below = wal_snapshot_state_of(snapshots->writer).oldest_segment;
+    error = history_load(shard, &options.place);
+    if (error != 0)
+        return error;
+    uint64_t recovery_segment = wal_snapshot_state_of(snapshots->writer).oldest_segment;
+    shard->report.position.retired_below = log_history_oldest_segment(&snapshots->history, recovery_segment);
     snapshots->newest = shard->warm.index != 0
                             ? shard->warm.start.place
                             : (struct wal_place){ .segment_sequence = 1, .offset = WAL_SEGMENT_DATA_OFFSET };
@@ -143,6 +196,7 @@ static void snapshot_start(struct shard *shard)
     struct wal_snapshot_source source = { .context = snapshot_capture(engine), .next = chunk_next, .fill = chunk_fill };
     wal_snapshot_begin(snapshots->writer, &what, &head, sizeof head, &source);
     snapshots->newest = applied->place;
+    snapshots->newest_time_ns = applied->position.last_time_ns;
     snapshots->wanted = false;
     snapshots->running = true;
 }
@@ -163,6 +217,17 @@ static void snapshot_report(const struct shard *shard, const struct wal_snapshot
             no_room ? "more was changed at once than there is room for copies of" : strerror(-state->error));
 }
 
+/* A snapshot is complete. Returns below which segment nothing is needed any more, 0 where all are. */
+static uint64_t history_note(struct shard *shard, const struct wal_snapshot_state *state)
+{
+    struct shard_snapshots *snapshots = &shard->snapshots;
+    log_history_add(&snapshots->history, &(struct log_history_entry){ .index = state->index,
+                                                                      .time_ns = snapshots->newest_time_ns,
+                                                                      .place = snapshots->newest });
+    log_history_prune(&snapshots->history, snapshots->applied.place, snapshots->applied.position.last_time_ns);
+    return log_history_oldest_segment(&snapshots->history, state->oldest_segment);
+}
+
 static void snapshot_end_look(struct shard *shard)
 {
     struct shard_snapshots *snapshots = &shard->snapshots;
@@ -174,7 +239,7 @@ static void snapshot_end_look(struct shard *shard)
     snapshots->running = false;
     snapshot_report(shard, &state);
     if (state.status == WAL_SNAPSHOT_DONE)
-        snapshots->oldest_segment = state.oldest_segment;
+        snapshots->oldest_segment = history_note(shard, &state);
     else
         snapshots->not_before_ns = shard->now_ns + RETRY_AFTER_NS;
 }

@@ -7,7 +7,7 @@
 #ifndef NET_SERVER_SNAPSHOTS_H
 #define NET_SERVER_SNAPSHOTS_H
 
-#include "wal/recovery.h"
+#include "net/server/log_history.h"
 #include "wal/snapshot_writer.h"
 
 struct shard;
@@ -18,17 +18,19 @@ struct engine_limits;
 
 struct shard_snapshots {
     struct wal_snapshot_writer *writer;
-    char directory[512];       /* the shard's, absolute */
-    uint8_t *buffer;           /* that the writer writes from */
-    struct wal_start applied;  /* behind the last frame that the engine has applied */
-    uint32_t applied_level;    /* of that frame */
-    struct wal_place newest;   /* where the log goes on behind the newest snapshot, or the one being taken */
-    bool running;              /* the writer is at it, or its end was not looked at */
-    bool wanted;               /* one was asked for */
-    uint64_t wanted_lsn;       /* that it shall contain */
-    uint64_t not_before_ns;    /* after a failure */
-    uint64_t keep_until_ns;    /* somebody copies the files: only what was asked for is taken, nothing is given up */
-    uint64_t oldest_segment;   /* that is needed; retired once nobody copies any more */
+    char directory[512];      /* the shard's, absolute */
+    uint8_t *buffer;          /* that the writer writes from */
+    struct wal_start applied; /* behind the last frame that the engine has applied */
+    uint32_t applied_level;   /* of that frame */
+    struct wal_place newest;  /* where the log goes on behind the newest snapshot, or the one being taken */
+    uint64_t newest_time_ns;  /* log time there */
+    bool running;             /* the writer is at it, or its end was not looked at */
+    bool wanted;              /* one was asked for */
+    uint64_t wanted_lsn;      /* that it shall contain */
+    uint64_t not_before_ns;   /* after a failure */
+    uint64_t keep_until_ns;   /* somebody copies the files: only what was asked for is taken, nothing is given up */
+    uint64_t oldest_segment;  /* that is needed, to be told to the log once nobody copies any more; 0: it was */
+    struct log_history history;
     uint64_t next_progress_ns; /* at the end of the server */
 };
 

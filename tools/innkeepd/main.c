@@ -52,6 +52,7 @@ enum option_key {
     KEY_DEPTH,
     KEY_SNAPSHOT_EVERY,
     KEY_SNAPSHOT_RATE,
+    KEY_KEEP_LOG,
     KEY_CONNECTIONS,
     KEY_RECV_BUFFERS,
     KEY_ALARM_FACTOR,
@@ -88,6 +89,11 @@ static const struct argp_option options[] = {
     { "snapshot-every", KEY_SNAPSHOT_EVERY, "SIZE", 0,
       "Take a snapshot after so much log, but not before it has grown to the last one's size; and at the end. 0: never "
       "(512M)",
+      2 },
+    { "keep-log", KEY_KEEP_LOG, "SIZE|TIME", 0,
+      "Keep the log, and a snapshot in front of it, for so many bytes (10G) or so much log time (7d), so that "
+      "innkeep-wal can replay to any "
+      "point in it (what a restart needs)",
       2 },
     { "snapshot-rate", KEY_SNAPSHOT_RATE, "SIZE", 0,
       "Write it at this speed a second while there is no hurry; 0: as fast as it goes (128M)", 2 },
@@ -145,6 +151,20 @@ static void parse_size(struct argp_state *state, const char *name, const char *t
                    name, least, multiple, text);
     else
         *bytes = value;
+}
+
+/* A duration or a size; 10m is ten minutes, 10M are ten mebibytes. */
+static void parse_keep_log(struct argp_state *state, const char *text, struct server_options *server)
+{
+    uint64_t value;
+    server->keep_log_bytes = 0;
+    server->keep_log_ns = 0;
+    if (quantity_parse_duration(text, &value))
+        server->keep_log_ns = value;
+    else if (quantity_parse_size(text, &value))
+        server->keep_log_bytes = value;
+    else
+        argp_error(state, "--keep-log takes a size such as 10G or a duration such as 7d, not '%s'", text);
 }
 
 /* HOST:PORT, [V6]:PORT or unix:PATH. */
@@ -270,6 +290,9 @@ static bool parse_log_and_network(int key, char *text, struct argp_state *state,
         return true;
     case KEY_SNAPSHOT_EVERY:
         parse_size(state, "snapshot-every", text, 0, 1, &server->snapshot_every);
+        return true;
+    case KEY_KEEP_LOG:
+        parse_keep_log(state, text, server);
         return true;
     case KEY_SNAPSHOT_RATE:
         parse_size(state, "snapshot-rate", text, 0, 1, &server->snapshot_rate);
