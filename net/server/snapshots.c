@@ -155,7 +155,8 @@ static bool is_due(const struct shard *shard)
         shard->now_ns < snapshots->not_before_ns)
         return false;
     bool asked = snapshots->wanted && engine_last_lsn(shard->machine.engine) >= snapshots->wanted_lsn;
-    if (shard->now_ns < snapshots->keep_until_ns && !asked)
+    /* What space is left on a disk that fills is the log's, unless somebody wants it otherwise. */
+    if (!asked && (shard->now_ns < snapshots->keep_until_ns || wal_space(shard->wal) != WAL_SPACE_AMPLE))
         return false;
     uint64_t newest_index = wal_snapshot_state_of(snapshots->writer).kept_indexes[0];
     return snapshots->applied.position.next_index - 1 > newest_index && (asked || log_is_long(shard));

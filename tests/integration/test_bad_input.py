@@ -116,7 +116,7 @@ def bad_items():
             yield f"{kind.name} of shard {shard}", patched(good[kind], 4, "IQ", 1, shard), Status.NO_SUCH_SHARD
     for level in (0, 2, 2**32 - 1):
         yield f"RAISE_LEVEL to {level}", patched(good[Op.RAISE_LEVEL], 32, "I", level), Status.UNKNOWN_LEVEL
-    for kind in (4, 14, 33, 42, 67, 82, 127, 128, 129, 200, 255):
+    for kind in (4, 14, 33, 42, 67, 83, 127, 128, 129, 200, 255):
         yield f"operation {kind}", ink.item(kind, bytes(24), 1, KEY), Status.UNKNOWN_OPERATION
 
 
