@@ -156,6 +156,8 @@ static int snapshots_try(struct state_machine *machine, const struct warm_start_
 {
     for (size_t i = 0; i < snapshots->count; i++) {
         size_t k = options->oldest ? snapshots->count - 1 - i : i;
+        if (options->only_index != 0 && snapshots->indexes[k] != options->only_index)
+            continue;
         int error = snapshot_try(machine, options, snapshots->indexes[k], result, why);
         if (error == 0)
             return 0;
@@ -181,7 +183,7 @@ int warm_start_run(struct state_machine *machine, const struct warm_start_option
     int error = wal_snapshots_list(options->io, options->place.directory, &snapshots);
     if (error != 0)
         snprintf(why, WAL_SNAPSHOT_WHY_SIZE, "%.500s cannot be listed: %s", options->place.directory, strerror(-error));
-    else
+    else if (options->only_index == 0)
         manifest_compare(options, &snapshots, result);
     if (error == 0)
         error = snapshots_try(machine, options, &snapshots, result, why);

@@ -153,7 +153,7 @@ static const char diff_documentation[] =
     "\n"
     "Memory: the engines of both sides (one shard of each at a time where the shard counts agree), and 32 bytes for "
     "each "
-    "property, reservation and leased resource that was ever made.\n"
+    "property, reservation and leased resource that either side holds.\n"
     "\n"
     "Examples:\n"
     "  innkeep-wal diff ./data ./copy\n"

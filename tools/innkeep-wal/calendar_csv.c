@@ -1,6 +1,7 @@
 #include "tools/innkeep-wal/calendar_csv.h"
 
 #include "engine/base/civil_date.h"
+#include "engine/objects.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -19,22 +20,6 @@ static bool array_grow(void **array, size_t count, size_t *capacity, size_t elem
     *array = larger;
     *capacity = wanted;
     return true;
-}
-
-void calendar_csv_note(struct calendar_csv *csv, const struct record_header *record, const union apply_result *result)
-{
-    if (record->kind != OPERATION_PROPERTY_CREATE || result->header.status != STATUS_OK ||
-        (result->header.flags & RESULT_REPLAYED) != 0)
-        return;
-    void *array = csv->properties;
-    if (!array_grow(&array, csv->properties_count, &csv->properties_capacity, sizeof *csv->properties)) {
-        csv->no_memory = true;
-        return;
-    }
-    csv->properties = array;
-    const struct property_create *create = (const struct property_create *)(const void *)record;
-    csv->properties[csv->properties_count++] =
-        (struct calendar_property){ .property = record->property, .business_date = create->business_date };
 }
 
 static void night_collect(struct calendar_csv *csv, struct calendar_row row)
@@ -65,19 +50,33 @@ static void result_collect(struct calendar_csv *csv, uint64_t property, const st
     }
 }
 
-static void property_collect(struct calendar_csv *csv, const struct engine *engine, struct calendar_property property,
+/* The window begins at the business date, which any query of the property names. */
+static int32_t window_first(const struct engine *engine, uint64_t property, struct calendar_result *result)
+{
+    struct calendar query = {
+        .header = { .size = sizeof query, .kind = OPERATION_CALENDAR, .version = 1, .property = property },
+        .room_type = ROOM_TYPE_ALL,
+        .first_night = DAY_NUMBER_MIN,
+        .nights = 1,
+    };
+    (void)engine_query(engine, &query.header, &result->header);
+    ENSURE(result->header.status == STATUS_OK);
+    return result->business_date;
+}
+
+static void property_collect(struct calendar_csv *csv, const struct engine *engine, uint64_t property,
                              struct calendar_result *result)
 {
     struct calendar query = {
-        .header = { .size = sizeof query, .kind = OPERATION_CALENDAR, .version = 1, .property = property.property },
+        .header = { .size = sizeof query, .kind = OPERATION_CALENDAR, .version = 1, .property = property },
         .room_type = ROOM_TYPE_ALL,
-        .first_night = property.business_date,
+        .first_night = window_first(engine, property, result),
         .nights = (uint16_t)engine_limits_of(engine)->horizon_nights,
     };
     do {
         (void)engine_query(engine, &query.header, &result->header);
         ENSURE(result->header.status == STATUS_OK);
-        result_collect(csv, property.property, result);
+        result_collect(csv, property, result);
         query.after_type = result->next_after_type;
     } while (query.after_type != 0);
 }
@@ -85,11 +84,12 @@ static void property_collect(struct calendar_csv *csv, const struct engine *engi
 void calendar_csv_collect(struct calendar_csv *csv, const struct engine *engine)
 {
     struct calendar_result *result = malloc(RESULT_SIZE_MAX);
+    struct engine_object object;
     csv->no_memory |= result == NULL;
-    for (size_t i = 0; result != NULL && i < csv->properties_count; i++)
-        property_collect(csv, engine, csv->properties[i], result);
+    for (uint64_t place = 0; result != NULL && engine_object_next(engine, &place, &object);)
+        if (object.kind == ENGINE_OBJECT_PROPERTY)
+            property_collect(csv, engine, object.property, result);
     free(result);
-    csv->properties_count = 0;
 }
 
 static int row_compare(const void *left, const void *right)
@@ -125,7 +125,6 @@ int calendar_csv_write(struct calendar_csv *csv, const char *path)
 
 void calendar_csv_free(struct calendar_csv *csv)
 {
-    free(csv->properties);
     free(csv->rows);
     *csv = (struct calendar_csv){ .rows = NULL };
 }

@@ -4,11 +4,6 @@
 
 #include "engine/engine.h"
 
-struct calendar_property {
-    uint64_t property;
-    int32_t business_date;
-};
-
 struct calendar_row {
     uint64_t property;
     uint32_t room_type;
@@ -18,19 +13,13 @@ struct calendar_row {
 
 /* All zero to begin with. */
 struct calendar_csv {
-    struct calendar_property *properties; /* of the shard being replayed */
-    size_t properties_count;
-    size_t properties_capacity;
     struct calendar_row *rows; /* of all shards so far */
     size_t rows_count;
     size_t rows_capacity;
     bool no_memory; /* something is missing for lack of memory */
 };
 
-/* Notes a property that `record` created; the engine knows its properties by number only. */
-void calendar_csv_note(struct calendar_csv *csv, const struct record_header *record, const union apply_result *result);
-
-/* Reads the rows of all properties noted since the last call out of their engine, and forgets the properties. */
+/* Reads the rows of all properties out of their engine. */
 void calendar_csv_collect(struct calendar_csv *csv, const struct engine *engine);
 
 /* Sorts and writes. 0 or a negated errno. */

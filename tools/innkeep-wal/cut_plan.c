@@ -1,5 +1,7 @@
 #include "tools/innkeep-wal/cut_plan.h"
 
+#include "tools/innkeep-wal/log_start.h"
+
 #include "wal/reader.h"
 #include "wal/snapshot_format.h"
 
@@ -280,8 +282,12 @@ static int shard_check(struct io *io, const struct wal_directory *directory, con
     char path[WAL_PATH_SIZE];
     struct wal_source source = source_of(directory, cut->shard, path);
     struct wal_report report;
+    struct log_start begin;
     *doing = "the log does not read as it was written";
-    int error = wal_read(io, &source, NULL, NULL, &report);
+    int error = log_start_find(io, &source, &begin);
+    source.start = begin.found ? &begin.start : NULL;
+    if (error == 0)
+        error = wal_read(io, &source, NULL, NULL, &report);
     bool good = error == 0 && report.verdict == WAL_CLEAN && report.last_lsn == wal_epoch_behind(cut->granted_lsn);
     return error == 0 && !good ? -EBADMSG : error;
 }

@@ -68,6 +68,22 @@ static void frame_keep(struct cut_survey *survey, const struct wal_frame_header 
     survey->before_lsn = last_lsn_of(frame);
 }
 
+/* What the snapshot holds stays: it is what was read before the first frame. */
+static void beginning_survey(void *context, const struct shard_replay *replay)
+{
+    struct cut_survey *survey = context;
+    const struct wal_start *start = &replay->beginning.start;
+    survey->begin_lsn = survey->before_lsn = start->position.next_lsn - 1;
+    survey->time_ns = survey->cut.last_time_ns = start->position.last_time_ns;
+    survey->cut.segment_sequence = start->place.segment_sequence;
+    survey->cut.offset = start->place.offset;
+    survey->cut.engine_level = replay->machine.engine == NULL ? 0 : engine_log_level(replay->machine.engine);
+    if (start->position.last_time_ns <= survey->moment_ns)
+        survey->moment_lsn = survey->before_lsn;
+    survey->last_index = start->position.next_index - 1;
+    survey->last_hash = start->position.previous_hash;
+}
+
 static bool frame_survey(void *context, const struct wal_frame_header *frame)
 {
     struct cut_survey *survey = context;
@@ -150,6 +166,9 @@ static const char *lsn_judge(struct cut_survey *survey, const struct shard_repla
         return survey->wrong;
     if (survey->lsn == 0)
         return "at LSN 0 nothing would stay; a log keeps at least its first record";
+    if (survey->lsn < survey->begin_lsn)
+        return say(survey, "LSN %" PRIu64 " lies in segments that were recycled: what is left begins with a snapshot at "
+                   "LSN %" PRIu64, survey->lsn, survey->begin_lsn);
     if (survey->gap_lsn != 0 && survey->before_lsn == 0)
         return say(survey, "LSN %" PRIu64 " is not in the log, which begins at %" PRIu64, survey->lsn, survey->gap_lsn);
     if (survey->gap_lsn != 0)
@@ -188,6 +207,7 @@ const char *cut_survey_run(struct cut_survey *survey, const struct tool *tool, u
                                    .to_ns = NEVER_NS,
                                    .visit = record_survey,
                                    .visit_frame = frame_survey,
+                                   .visit_beginning = beginning_survey,
                                    .visit_context = survey };
     shard_replay_run(&replay);
     const struct wal_report *report = &replay.report;

@@ -40,6 +40,7 @@ struct cut_survey {
     uint64_t tail_offset;
 
     /* Its own. */
+    uint64_t begin_lsn;  /* of the snapshot that reading began at; 0: the log's first frame */
     bool beyond;         /* the first frame that does not stay whole was met */
     uint64_t before_lsn; /* the last LSN in front of the frame being read */
     uint64_t gap_lsn;    /* not in the log: the first behind it that is; 0: it is in the log */

@@ -1,7 +1,7 @@
 /* innkeep-wal diff: what differs between two states, in a hotel's terms.
  *
- * An engine knows its objects by name only. So both logs are replayed to where they are to end, the names that ever were in either are noted on the
- * way, and then both engines are asked about each. Where both directories have as many shards, a property is in the same shard of
+ * An engine knows its objects by name only. So both logs are replayed to where they are to end, the names of all that either engine then holds are
+ * taken together, and both are asked about each. Where both directories have as many shards, a property is in the same shard of
  * both and one pair of shards is compared at a time; else all are held at once. */
 #include "tools/innkeep-wal/arguments.h"
 #include "tools/innkeep-wal/moment.h"
@@ -10,6 +10,7 @@
 #include "tools/innkeep-wal/story.h"
 
 #include "engine/base/civil_date.h"
+#include "engine/objects.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
@@ -70,27 +71,19 @@ static void roster_add(struct roster *roster, struct name name)
     roster->names[roster->count++] = name;
 }
 
-static void record_note(void *context, const struct wal_frame_header *frame, const struct record_header *record,
-                        uint64_t lsn, const union apply_result *result)
+static const enum name_kind kinds_of_objects[] = { [ENGINE_OBJECT_PROPERTY] = NAME_PROPERTY,
+                                                   [ENGINE_OBJECT_RESERVATION] = NAME_RESERVATION,
+                                                   [ENGINE_OBJECT_LEASE] = NAME_LEASE };
+
+static void engine_note(struct roster *roster, const struct engine *engine)
 {
-    struct roster *roster = context;
-    struct name name = { .property = record->property };
-    (void)frame;
-    (void)lsn;
-    if (result == NULL || result->header.status != STATUS_OK)
-        return;
-    if (record->kind == OPERATION_PROPERTY_CREATE) {
-        name.kind = NAME_PROPERTY;
-    } else if (record->kind == OPERATION_RESERVE) {
-        name.kind = NAME_RESERVATION;
-        name.key = record->key;
-    } else if (record->kind == OPERATION_LEASE_ACQUIRE) {
-        name.kind = NAME_LEASE;
-        name.key.word[0] = ((const struct lease_acquire *)(const void *)record)->resource;
-    } else {
-        return;
+    struct engine_object object;
+    for (uint64_t place = 0; engine != NULL && engine_object_next(engine, &place, &object);) {
+        struct name name = { .property = object.property, .kind = kinds_of_objects[object.kind], .key = object.key };
+        if (name.kind == NAME_LEASE)
+            name.key.word[0] = object.resource;
+        roster_add(roster, name);
     }
-    roster_add(roster, name);
 }
 
 /* ---- Two sides ------------------------------------------------------------------------------------------------------------------ */
@@ -129,9 +122,9 @@ static void side_replay(struct diff *diff, struct side *side, uint32_t shard)
                                      .apply = true,
                                      .to_lsn = side->tool.to.lsn[shard],
                                      .to_ns = side->tool.to_ns,
-                                     .visit = record_note,
-                                     .visit_context = &diff->roster };
+                                     .begin = BEGIN_NEAREST };
     shard_replay_run(replay);
+    engine_note(&diff->roster, replay->machine.engine);
     enum tool_exit verdict = shard_replay_reach(replay);
     if (verdict != TOOL_CLEAN)
         fprintf(stderr, "innkeep-wal: %s:\n", side->tool.path);

@@ -1,8 +1,9 @@
-/* innkeep-wal info: what a data directory holds: files, ranges, limits, counts. Every checksum is read; nothing is replayed. */
+/* innkeep-wal info: what a data directory holds: files, ranges, limits, counts, snapshots. Every checksum is read; nothing is replayed. */
 #include "tools/innkeep-wal/moment.h"
 #include "tools/innkeep-wal/printer.h"
 #include "tools/innkeep-wal/shard_files.h"
 #include "tools/innkeep-wal/shard_replay.h"
+#include "tools/innkeep-wal/shard_snapshots.h"
 #include "tools/innkeep-wal/table.h"
 
 #include <inttypes.h>
@@ -27,11 +28,13 @@ struct info {
     struct tool *tool;
     uint32_t shard;
     struct shard_files files;
+    struct shard_snapshots snapshots;
     struct span *spans; /* one for each file, in the files' order; only segments have any */
     size_t span;        /* where reading is */
     uint64_t counts[UINT8_MAX + 1];
     struct engine_limits limits; /* as the last CONFIG record says; horizon 0: none was found */
     uint64_t bytes;
+    uint64_t first_index; /* of the frames that were read */
 };
 
 /* ---- Reading -------------------------------------------------------------------------------------------------------------------- */
@@ -79,6 +82,31 @@ static void record_note(void *context, const struct wal_frame_header *frame, con
         info->limits = ((const struct config_record *)(const void *)record)->limits;
 }
 
+/* The limits are in the snapshot too, where no CONFIG record follows it. */
+static void beginning_note(void *context, const struct shard_replay *replay)
+{
+    struct info *info = context;
+    info->first_index = replay->beginning.start.position.next_index;
+    for (size_t i = 0; i < info->snapshots.count; i++)
+        if (info->snapshots.items[i].index == replay->beginning.index)
+            info->limits = info->snapshots.items[i].limits;
+}
+
+/* ---- Snapshots ------------------------------------------------------------------------------------------------------------------ */
+
+/* Whether reading on behind a snapshot needs a segment. */
+static bool is_needed_by(const struct shard_snapshot *snapshot, const struct shard_file *file)
+{
+    return snapshot->verdict == TOOL_CLEAN && file->kind == SHARD_FILE_SEGMENT &&
+           file->sequence >= snapshot->header.segment_sequence;
+}
+
+/* A segment that the manifest gives up: it is there until a new one is made of it. */
+static bool is_retired(const struct info *info, const struct shard_file *file)
+{
+    return info->snapshots.has_manifest && file->sequence < info->snapshots.manifest.oldest_segment;
+}
+
 /* ---- Words ---------------------------------------------------------------------------------------------------------------------- */
 
 static const char *state_word(const struct info *info, size_t place)
@@ -87,6 +115,8 @@ static const char *state_word(const struct info *info, size_t place)
     bool newest = place + 1 == info->files.count || info->files.files[place + 1].kind != SHARD_FILE_SEGMENT;
     switch (file->kind) {
     case SHARD_FILE_SEGMENT:
+        if (is_retired(info, file))
+            return "retired";
         return newest ? "in use" : "closed";
     case SHARD_FILE_READY:
         return "ready";
@@ -94,6 +124,12 @@ static const char *state_word(const struct info *info, size_t place)
         return "being made";
     case SHARD_FILE_TORN:
         return "torn tail, set aside";
+    case SHARD_FILE_SNAPSHOT:
+        return "snapshot";
+    case SHARD_FILE_SNAPSHOT_TMP:
+        return "snapshot being written";
+    case SHARD_FILE_MANIFEST:
+        return "names the snapshots";
     case SHARD_FILE_OTHER:
     default:
         return "not Innkeep's";
@@ -141,7 +177,8 @@ static void ranges_text(const struct info *info, const struct wal_report *report
     char size[32];
     if (report->frames == 0)
         return;
-    printf("  frames     %s (%s)\n", range_text(1, report->frames, range), size_text(info->bytes, size));
+    printf("  frames     %s (%s)\n",
+           range_text(info->first_index, info->first_index + report->frames - 1, range), size_text(info->bytes, size));
     if (report->records > 0)
         printf("  LSN        %s\n", range_text(report->first_lsn, report->last_lsn, range));
     printf("  log time   %s to %s\n", printer_time(report->first_time_ns, first),
@@ -172,6 +209,34 @@ static void counts_text(const struct info *info)
     }
     if (before[0] == ',')
         putchar('\n');
+}
+
+static void snapshot_text(const struct shard_snapshot *snapshot)
+{
+    char time[PRINTER_TIME_SIZE];
+    char size[32];
+    const struct wal_snapshot_header *header = &snapshot->header;
+    printf("  snapshot   of frame %" PRIu64, snapshot->index);
+    if (snapshot->opened)
+        printf(", LSN %" PRIu64 ", %s, %s, needs segments from %" PRIu64 " on", header->next_lsn - 1,
+               printer_time(header->time_ns, time), size_text(snapshot->file_size, size), header->segment_sequence);
+    if (snapshot->verdict == TOOL_CLEAN)
+        printf(": whole%s\n", snapshot->named ? "" : ", not in the manifest");
+    else
+        printf(": NOT TO BE USED: %s\n", snapshot->wrong);
+}
+
+static void snapshots_text(const struct shard_snapshots *snapshots)
+{
+    for (size_t i = 0; i < snapshots->count; i++)
+        snapshot_text(&snapshots->items[i]);
+    if (snapshots->manifest_verdict != TOOL_CLEAN)
+        printf("  manifest   NOT TO BE USED: %s\n", snapshots->manifest_wrong);
+    else if (snapshots->has_manifest)
+        printf("  manifest   names %u snapshots; segments below %" PRIu64 " are needed no more\n",
+               snapshots->manifest.count, snapshots->manifest.oldest_segment);
+    else if (snapshots->count > 0)
+        printf("  manifest   none\n");
 }
 
 enum {
@@ -216,11 +281,12 @@ static void file_text(const struct info *info, size_t place, struct table *table
     table_add(table, cells);
 }
 
-static void shard_text(const struct info *info, const struct shard_replay *replay)
+static void shard_text(const struct info *info, const struct shard_replay *replay, enum tool_exit verdict)
 {
-    printf("\nshard %u: %s\n", info->shard, tool_verdict_name(shard_replay_exit(replay)));
+    printf("\nshard %u: %s\n", info->shard, tool_verdict_name(verdict));
     ranges_text(info, &replay->report);
     limits_text(&info->limits);
+    snapshots_text(&info->snapshots);
     counts_text(info);
     struct table *table = calloc(1, sizeof *table);
     ENSURE(table != NULL);
@@ -242,6 +308,49 @@ static void shard_text(const struct info *info, const struct shard_replay *repla
 
 /* ---- JSON ----------------------------------------------------------------------------------------------------------------------- */
 
+static json_t *needed_by_json(const struct info *info, const struct shard_file *file)
+{
+    json_t *indexes = json_array();
+    for (size_t i = 0; i < info->snapshots.count; i++)
+        if (is_needed_by(&info->snapshots.items[i], file))
+            json_array_append_new(indexes, printer_json_number(info->snapshots.items[i].index));
+    return indexes;
+}
+
+static json_t *snapshot_json(const struct shard_snapshot *snapshot)
+{
+    char time[PRINTER_TIME_SIZE];
+    const struct wal_snapshot_header *header = &snapshot->header;
+    json_t *object = json_pack("{s:o, s:s, s:s, s:b}", "frame", printer_json_number(snapshot->index), "verdict",
+                               tool_verdict_name(snapshot->verdict), "wrong", snapshot->wrong, "in_manifest",
+                               snapshot->named);
+    if (object == NULL) /* a path that is no UTF-8 */
+        object = json_pack("{s:o, s:s, s:b}", "frame", printer_json_number(snapshot->index), "verdict",
+                           tool_verdict_name(snapshot->verdict), "in_manifest", snapshot->named);
+    if (!snapshot->opened)
+        return object;
+    json_object_set_new(object, "lsn", printer_json_number(header->next_lsn - 1));
+    json_object_set_new(object, "time", json_string(printer_time(header->time_ns, time)));
+    json_object_set_new(object, "size", printer_json_number(snapshot->file_size));
+    json_object_set_new(object, "segment", printer_json_number(header->segment_sequence));
+    json_object_set_new(object, "offset", printer_json_number(header->segment_offset));
+    return object;
+}
+
+static json_t *manifest_json(const struct shard_snapshots *snapshots)
+{
+    if (!snapshots->has_manifest && snapshots->manifest_verdict == TOOL_CLEAN)
+        return json_null();
+    json_t *indexes = json_array();
+    for (uint32_t i = 0; snapshots->has_manifest && i < snapshots->manifest.count; i++)
+        json_array_append_new(indexes, printer_json_number(snapshots->manifest.entries[i].index));
+    uint64_t oldest = snapshots->has_manifest ? snapshots->manifest.oldest_segment : 0;
+    json_t *wrong = json_string(snapshots->manifest_wrong);
+    return json_pack("{s:s, s:o, s:o, s:o}", "verdict", tool_verdict_name(snapshots->manifest_verdict), "wrong",
+                     wrong != NULL ? wrong : json_null(), "snapshots", indexes, "oldest_segment",
+                     printer_json_number(oldest));
+}
+
 static json_t *file_json(const struct info *info, size_t place)
 {
     const struct shard_file *file = &info->files.files[place];
@@ -256,6 +365,8 @@ static json_t *file_json(const struct info *info, size_t place)
                                "size", printer_json_number(file->size_bytes), "used", printer_json_number(span->bytes),
                                "frames", printer_json_number(span->frames));
     ENSURE(object != NULL);
+    if (file->kind == SHARD_FILE_SEGMENT)
+        json_object_set_new(object, "needed_by", needed_by_json(info, file));
     if (span->frames == 0)
         return object;
     json_t *more =
@@ -283,7 +394,7 @@ static json_t *limits_json(const struct engine_limits *limits)
                      printer_json_number(limits->keep_ended_ns));
 }
 
-static json_t *shard_json(const struct info *info, const struct shard_replay *replay)
+static json_t *shard_json(const struct info *info, const struct shard_replay *replay, enum tool_exit verdict)
 {
     const struct wal_report *report = &replay->report;
     json_t *counts = json_object();
@@ -298,13 +409,20 @@ static json_t *shard_json(const struct info *info, const struct shard_replay *re
         json_array_append_new(files, file_json(info, i));
     json_t *object = json_pack(
         "{s:i, s:s, s:o, s:o, s:o, s:o, s:o, s:s?, s:s?, s:o, s:o, s:o}", "shard", (int)info->shard, "verdict",
-        tool_verdict_name(shard_replay_exit(replay)), "frames", printer_json_number(report->frames), "bytes",
+        tool_verdict_name(verdict), "frames", printer_json_number(report->frames), "bytes",
         printer_json_number(info->bytes), "records", printer_json_number(report->records), "first_lsn",
         printer_json_number(report->first_lsn), "last_lsn", printer_json_number(report->last_lsn), "first_time",
         none ? NULL : printer_time(report->first_time_ns, first), "last_time",
         none ? NULL : printer_time(report->last_time_ns, last), "limits", limits_json(&info->limits), "operations",
         counts, "files", files);
     ENSURE(object != NULL);
+    json_t *snapshots = json_array();
+    for (size_t i = 0; i < info->snapshots.count; i++)
+        json_array_append_new(snapshots, snapshot_json(&info->snapshots.items[i]));
+    json_object_set_new(object, "first_frame", printer_json_number(none ? 0 : info->first_index));
+    json_object_set_new(object, "snapshots", snapshots);
+    json_object_set_new(object, "manifest", manifest_json(&info->snapshots));
+    json_object_set_new(object, "begins", beginning_json(&replay->beginning));
     return object;
 }
 
@@ -329,32 +447,55 @@ static void all_json(const struct tool *tool, enum tool_exit worst, json_t *shar
 
 /* ---- The command ---------------------------------------------------------------------------------------------------------------- */
 
-static enum tool_exit shard_info(struct tool *tool, uint32_t shard, json_t *shards)
+static int info_look(struct info *info)
 {
-    struct info info = { .tool = tool, .shard = shard };
     char path[WAL_PATH_SIZE];
-    int error = shard_files_list(tool->io, wal_shard_path(&tool->directory, shard, path), &info.files);
+    struct tool *tool = info->tool;
+    int error = shard_files_list(tool->io, wal_shard_path(&tool->directory, info->shard, path), &info->files);
+    if (error == 0)
+        error = shard_snapshots_survey(tool, info->shard, SHARD_SNAPSHOTS_PAGES, &info->snapshots);
     if (error != 0)
         fprintf(stderr, "innkeep-wal: cannot list %s: %s\n", path, strerror(-error));
-    info.spans = calloc(info.files.count + 1, sizeof *info.spans);
-    ENSURE(info.spans != NULL);
+    info->spans = calloc(info->files.count + 1, sizeof *info->spans);
+    ENSURE(info->spans != NULL);
+    return error;
+}
+
+static void snapshots_explain(const struct info *info)
+{
+    for (size_t i = 0; i < info->snapshots.count; i++)
+        if (info->snapshots.items[i].verdict != TOOL_CLEAN)
+            fprintf(stderr, "shard %u: %s\n", info->shard, info->snapshots.items[i].wrong);
+    if (info->snapshots.manifest_verdict != TOOL_CLEAN)
+        fprintf(stderr, "shard %u: %s\n", info->shard, info->snapshots.manifest_wrong);
+}
+
+static enum tool_exit shard_info(struct tool *tool, uint32_t shard, json_t *shards)
+{
+    struct info info = { .tool = tool, .shard = shard, .first_index = 1 };
+    int error = info_look(&info);
     struct shard_replay replay = { .tool = tool,
                                    .shard = shard,
                                    .to_lsn = NEVER_NS,
                                    .to_ns = NEVER_NS,
                                    .visit = record_note,
                                    .visit_frame = frame_note,
+                                   .visit_beginning = beginning_note,
                                    .visit_context = &info };
     shard_replay_run(&replay);
+    enum tool_exit verdict = error != 0 ? TOOL_UNREADABLE : shard_replay_exit(&replay);
+    verdict = tool_worse(verdict, shard_snapshots_worst(&info.snapshots));
     if (tool->json)
-        json_array_append_new(shards, shard_json(&info, &replay));
+        json_array_append_new(shards, shard_json(&info, &replay, verdict));
     else
-        shard_text(&info, &replay);
+        shard_text(&info, &replay, verdict);
     fflush(stdout);
     shard_replay_explain(&replay, stderr);
-    enum tool_exit verdict = error != 0 ? TOOL_UNREADABLE : shard_replay_exit(&replay);
+    if (tool->json)
+        snapshots_explain(&info);
     shard_replay_free(&replay);
     shard_files_free(&info.files);
+    shard_snapshots_free(&info.snapshots);
     free(info.spans);
     return verdict;
 }

@@ -96,6 +96,27 @@ void grants_add(struct grants *grants, const struct grant *grant)
     grants->items[grants->count++] = *grant;
 }
 
+static int grant_compare(const void *left, const void *right)
+{
+    const struct grant *a = left;
+    const struct grant *b = right;
+    return (a->token > b->token) - (a->token < b->token);
+}
+
+void grants_fill(struct grants *grants, const struct grant *items, size_t count)
+{
+    REQUIRE(grants->count == 0);
+    if (count == 0)
+        return;
+    grants->items = reallocarray(grants->items, count, sizeof *grants->items);
+    ENSURE(grants->items != NULL);
+    memcpy(grants->items, items, count * sizeof *items);
+    qsort(grants->items, count, sizeof *grants->items, grant_compare);
+    grants->count = grants->capacity = count;
+    for (size_t i = 0; i < count; i++)
+        grants->ended += items[i].ended_ns != 0;
+}
+
 void grants_end(struct grants *grants, struct grant *grant, uint64_t ended_ns)
 {
     REQUIRE(grant->ended_ns == 0);

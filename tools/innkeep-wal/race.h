@@ -27,7 +27,7 @@ void token_set_free(struct token_set *set);
 struct grant {
     uint64_t resource;
     uint64_t token;
-    uint64_t granted_ns;
+    uint64_t granted_ns; /* 0: before the log that is left begins */
     uint64_t deadline_ns;
     uint64_t ended_ns; /* 0 while live */
     char owner[OWNER_SIZE];
@@ -44,6 +44,8 @@ struct grants {
 /* NULL if it is not, or no longer, known. The pointer is good until the next grants_add. */
 struct grant *grants_find(const struct grants *grants, uint64_t resource, uint64_t token);
 void grants_add(struct grants *grants, const struct grant *grant);
+/* All at once and in any order, into a set that is empty: what is known at the beginning. */
+void grants_fill(struct grants *grants, const struct grant *items, size_t count);
 void grants_end(struct grants *grants, struct grant *grant, uint64_t ended_ns);
 void grants_free(struct grants *grants);
 

@@ -14,16 +14,6 @@ struct replay {
     enum tool_exit worst;
 };
 
-static void record_note(void *context, const struct wal_frame_header *frame, const struct record_header *record,
-                        uint64_t lsn, const union apply_result *result)
-{
-    struct replay *replay = context;
-    (void)frame;
-    (void)lsn;
-    if (result != NULL && replay->tool->calendar_path != NULL)
-        calendar_csv_note(&replay->calendar, record, result);
-}
-
 /* On stderr: what a replay finds is the same each time, how fast it went is not. */
 static void speed_tell(const struct shard_replay *shard)
 {
@@ -52,7 +42,9 @@ static void shard_report(struct replay *replay, const struct shard_replay *shard
     printer_hash(hash, text);
     printer_time(time_ns, time);
     if (replay->tool->json) {
-        json_array_append_new(replay->shards, shard_json(shard, verdict, time, text));
+        json_t *object = shard_json(shard, verdict, time, text);
+        json_object_set_new(object, "begins", beginning_json(&shard->beginning));
+        json_array_append_new(replay->shards, object);
     } else {
         printf("shard=%u lsn=%" PRIu64 " log_time=%s state_hash=%s\n", shard->shard, lsn, time, text);
         fflush(stdout);
@@ -67,8 +59,7 @@ static void shard_run(struct replay *replay, uint32_t index)
                                   .apply = true,
                                   .to_lsn = replay->tool->to.lsn[index],
                                   .to_ns = replay->tool->to_ns,
-                                  .visit = record_note,
-                                  .visit_context = replay };
+                                  .begin = BEGIN_NEAREST };
     shard_replay_run(&shard);
     shard_replay_explain(&shard, stderr);
     enum tool_exit verdict = shard_replay_reach(&shard);

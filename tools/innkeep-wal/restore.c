@@ -4,6 +4,7 @@
  * DIR.restoring becomes DIR in one rename. So there is never half a directory under a name that a server is given, and one that is started
  * on DIR.restoring refuses, because meta is copied last. The copy is only read. */
 #include "tools/innkeep-wal/epoch.h"
+#include "tools/innkeep-wal/log_start.h"
 #include "tools/innkeep-wal/printer.h"
 #include "tools/innkeep-wal/shard_files.h"
 #include "tools/innkeep-wal/shard_replay.h"
@@ -88,7 +89,7 @@ static enum tool_exit shard_verify(struct restore *restore, uint32_t shard)
     shard_replay_run(&replay);
     shard_replay_explain(&replay, stderr);
     enum tool_exit verdict = shard_replay_exit(&replay);
-    if (verdict <= TOOL_TORN_TAIL && replay.report.records == 0)
+    if (verdict <= TOOL_TORN_TAIL && replay.machine.engine == NULL)
         verdict =
             refuse("shard %u is empty: no server ever ran on this directory, so there is nothing to restore.", shard);
     else if (verdict <= TOOL_TORN_TAIL && !restore->tool->json)
@@ -230,8 +231,13 @@ static enum tool_exit shard_go_on(struct restore *restore, uint32_t shard)
                                  .shards_count = header->shards_count,
                                  .segment_size = header->segment_size };
     memcpy(source.uuid, header->uuid, sizeof source.uuid);
-    struct wal_report report;
-    int error = wal_read(io, &source, level_note, restore, &report);
+    struct wal_report report = { .stop_reason = "it cannot be read" };
+    struct log_start begin;
+    int error = log_start_find(io, &source, &begin);
+    source.start = begin.found ? &begin.start : NULL;
+    restore->engine_level = begin.engine_level;
+    if (error == 0)
+        error = wal_read(io, &source, level_note, restore, &report);
     if (error != 0 || report.verdict == WAL_DAMAGED)
         return refuse("shard %u does not read in %s as it did in the backup (%s); was the backup written meanwhile?",
                       shard, restore->made.path, report.stop_reason);

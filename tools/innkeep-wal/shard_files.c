@@ -1,6 +1,7 @@
 #include "tools/innkeep-wal/shard_files.h"
 
 #include "wal/segment_file.h"
+#include "wal/snapshot_format.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -28,8 +29,12 @@ static enum shard_file_kind kind_of(const char *name, uint64_t *sequence)
         enum shard_file_kind kind;
     } suffixes[] = { { WAL_SUFFIX_SEGMENT, SHARD_FILE_SEGMENT },
                      { WAL_SUFFIX_READY, SHARD_FILE_READY },
-                     { WAL_SUFFIX_FILLING, SHARD_FILE_FILLING } };
+                     { WAL_SUFFIX_FILLING, SHARD_FILE_FILLING },
+                     { WAL_SUFFIX_SNAPSHOT, SHARD_FILE_SNAPSHOT },
+                     { WAL_SUFFIX_SNAPSHOT_TMP, SHARD_FILE_SNAPSHOT_TMP } };
     *sequence = 0;
+    if (strcmp(name, WAL_MANIFEST_NAME) == 0 || strcmp(name, WAL_MANIFEST_TMP_NAME) == 0)
+        return SHARD_FILE_MANIFEST;
     if (strncmp(name, "torn-", 5) == 0 && sequence_read(name + 5, sequence))
         return SHARD_FILE_TORN;
     for (size_t i = 0; i < ARRAY_COUNT(suffixes); i++)

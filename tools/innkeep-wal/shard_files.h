@@ -9,6 +9,9 @@ enum shard_file_kind {
     SHARD_FILE_READY,   /* a segment made ahead */
     SHARD_FILE_FILLING, /* one being made */
     SHARD_FILE_TORN,    /* a torn tail that was set aside */
+    SHARD_FILE_SNAPSHOT,
+    SHARD_FILE_SNAPSHOT_TMP, /* one being written, or left over */
+    SHARD_FILE_MANIFEST,     /* and one being written */
     SHARD_FILE_OTHER,
 };
 
@@ -16,7 +19,7 @@ enum shard_file_kind {
 
 struct shard_file {
     enum shard_file_kind kind;
-    uint64_t sequence; /* of segments, and of the segment that a torn tail is from */
+    uint64_t sequence; /* of segments, and of the segment that a torn tail is from; of snapshots: their frame's index */
     uint64_t size_bytes;
     char name[SHARD_FILE_NAME_SIZE];
 };

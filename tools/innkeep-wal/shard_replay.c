@@ -1,9 +1,8 @@
 #include "tools/innkeep-wal/shard_replay.h"
 
 #include "net/prefetch.h"
-#include "net/warm_start.h"
 #include "tools/innkeep-wal/printer.h"
-#include "wal/reader.h"
+#include "tools/innkeep-wal/shard_snapshots.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -160,74 +159,73 @@ static int frame_take(void *context, const struct wal_frame_header *frame)
     return replay->error != 0 ? STOP : 0;
 }
 
-/* A log is read from its first frame on, as long as that is there and the state did not come from elsewhere: a resharded log has a snapshot
- * of frame 1, which no frame made (FORMAT.md, "Resharding"). Else it is read from behind the oldest snapshot. */
-static bool begins_at_snapshot(struct io *io, const char *directory)
-{
-    struct wal_segments segments = { .sequences = NULL };
-    struct wal_snapshots snapshots = { .indexes = NULL };
-    int error = wal_segments_list(io, directory, &segments);
-    if (error == 0)
-        error = wal_snapshots_list(io, directory, &snapshots);
-    bool any = error == 0 && snapshots.count > 0;
-    bool cut_off = segments.count > 0 && segments.sequences[0] != 1;
-    bool at_snapshot = any && (cut_off || snapshots.indexes[snapshots.count - 1] == 1);
-    wal_segments_free(&segments);
-    wal_snapshots_free(&snapshots);
-    return at_snapshot;
-}
+/* ---- Where it begins ---------------------------------------------------------------------------------------------------------- */
 
-static void sentence_say(void *context, const char *sentence)
+static int beginning_take(struct shard_replay *replay)
 {
-    const struct shard_replay *replay = context;
-    fprintf(stderr, "innkeep-wal: shard %u: %s\n", replay->shard, sentence);
-}
-
-/* Fills the machine from the oldest snapshot, where it has to be. */
-static int start_find(struct shard_replay *replay, const struct wal_source *source, struct warm_start *warm)
-{
-    char why[WAL_SNAPSHOT_WHY_SIZE];
-    *warm = (struct warm_start){ .index = 0 };
-    if (!begins_at_snapshot(replay->tool->io, source->directory))
-        return 0;
-    struct warm_start_options options = {
-        .io = replay->tool->io,
-        .place = { .directory = source->directory, .shard = source->shard, .shards_count = source->shards_count },
-        .lsn_max = replay->to_lsn,
-        .time_max_ns = replay->to_ns,
-        .oldest = true,
-        .say = sentence_say,
-        .context = replay,
-    };
-    memcpy(options.place.uuid, source->uuid, sizeof options.place.uuid);
-    int error = warm_start_run(&replay->machine, &options, warm, why);
+    struct beginning *beginning = &replay->beginning;
+    *beginning = (struct beginning){ .tool = replay->tool,
+                                     .shard = replay->shard,
+                                     .wish = replay->begin,
+                                     .to_lsn = replay->to_lsn,
+                                     .to_ns = replay->to_ns,
+                                     .machine = replay->apply ? &replay->machine : NULL };
+    int error = beginning_find(beginning);
     if (error != 0)
-        sentence_say(replay, why);
-    return error;
+        return error;
+    if (!replay->quiet)
+        beginning_tell(beginning, stderr);
+    if (beginning->index != 0 && !beginning->is_beyond && replay->visit_beginning != NULL)
+        replay->visit_beginning(replay->visit_context, replay);
+    return 0;
 }
 
-void shard_replay_run(struct shard_replay *replay)
+static uint64_t oldest_segment(const struct shard_replay *replay)
+{
+    char path[WAL_PATH_SIZE];
+    char why[WAL_SNAPSHOT_WHY_SIZE];
+    struct wal_manifest manifest;
+    struct wal_snapshot_place place = shard_snapshot_place(replay->tool, replay->shard, path);
+    return wal_manifest_read(replay->tool->io, &place, &manifest, why) == 0 ? manifest.oldest_segment : 0;
+}
+
+/* A server that runs takes segments that it needs no more for new ones, and a reader that is slower finds them gone or overwritten. */
+static bool is_recycled(const struct shard_replay *replay, uint64_t oldest_before)
+{
+    bool bad = replay->error != 0 || (!replay->stopped && replay->report.verdict == WAL_DAMAGED);
+    return bad && oldest_segment(replay) != oldest_before;
+}
+
+static void log_read(struct shard_replay *replay)
 {
     const struct wal_directory *directory = &replay->tool->directory;
     char path[WAL_PATH_SIZE];
     struct wal_source source = { .directory = wal_shard_path(directory, replay->shard, path),
+                                 .start = replay->beginning.index != 0 ? &replay->beginning.start : NULL,
                                  .shard = replay->shard,
                                  .shards_count = directory->header.shards_count,
                                  .segment_size = directory->header.segment_size };
     memcpy(source.uuid, directory->header.uuid, sizeof source.uuid);
-    state_machine_init(&replay->machine, directory->header.uuid);
-    replay->next_check = FIRST_CHECK_AFTER;
-    replay->error = replay->check ? invariants_init(&replay->invariants) : 0;
-    struct warm_start warm;
-    int result = start_find(replay, &source, &warm);
-    source.start = warm.index != 0 ? &warm.start : NULL;
     uint64_t started_ns = io_now_ns(replay->tool->io);
-    if (result == 0)
-        result = wal_read(replay->tool->io, &source, frame_take, replay, &replay->report);
+    int result = wal_read(replay->tool->io, &source, frame_take, replay, &replay->report);
     replay->elapsed_ns = io_now_ns(replay->tool->io) - started_ns;
     progress_clear(replay);
     if (result < 0)
         replay->error = result;
+}
+
+void shard_replay_run(struct shard_replay *replay)
+{
+    state_machine_init(&replay->machine, replay->tool->directory.header.uuid);
+    replay->next_check = FIRST_CHECK_AFTER;
+    uint64_t oldest_before = oldest_segment(replay);
+    replay->error = replay->check ? invariants_init(&replay->invariants) : 0;
+    if (replay->error == 0)
+        replay->error = beginning_take(replay);
+    if (replay->error != 0 || replay->beginning.is_beyond)
+        return;
+    log_read(replay);
+    replay->recycled = is_recycled(replay, oldest_before);
     if (replay->check && is_applying(replay))
         engine_check_whole(replay);
 }
@@ -235,6 +233,7 @@ void shard_replay_run(struct shard_replay *replay)
 void shard_replay_free(struct shard_replay *replay)
 {
     state_machine_free(&replay->machine);
+    beginning_free(&replay->beginning);
     invariants_free(&replay->invariants);
 }
 
@@ -242,7 +241,7 @@ void shard_replay_free(struct shard_replay *replay)
 
 enum tool_exit shard_replay_exit(const struct shard_replay *replay)
 {
-    if (replay->error != 0)
+    if (replay->error != 0 || replay->beginning.is_beyond || replay->recycled)
         return TOOL_UNREADABLE;
     if (replay->broken != NULL)
         return TOOL_DAMAGED;
@@ -283,7 +282,7 @@ static void explain_stop(const struct wal_report *report, const char *kind, FILE
             report->stop_offset, report->stop_path);
     fprintf(out, "  behind    LSN %" PRIu64 ", frame %" PRIu64 ", %s: everything up to there is good\n",
             report->last_lsn, report->stop_index - 1,
-            report->frames == 0 ? "the beginning" : printer_time(report->last_time_ns, last));
+            report->stop_index == 1 ? "the beginning" : printer_time(report->position.last_time_ns, last));
     if (report->stop_last_index >= report->stop_index)
         fprintf(out, "  concerns  frames %" PRIu64 " to %" PRIu64 ", LSNs %" PRIu64 " to %" PRIu64 "\n",
                 report->stop_index, report->stop_last_index, report->last_lsn + 1, report->stop_last_lsn);
@@ -306,7 +305,9 @@ static void explain_evidence(const struct wal_report *report, FILE *out)
 static void explain_error(const struct shard_replay *replay, FILE *out)
 {
     const struct wal_report *report = &replay->report;
-    if (replay->machine.error != NULL)
+    if (replay->beginning.why[0] != '\0')
+        fprintf(out, "shard %u: cannot be read: %s\n", replay->shard, replay->beginning.why);
+    else if (replay->machine.error != NULL)
         fprintf(out, "shard %u: cannot be replayed: at LSN %" PRIu64 ": %s\n", replay->shard, replay->broken_lsn,
                 replay->machine.error);
     else
@@ -314,14 +315,52 @@ static void explain_error(const struct shard_replay *replay, FILE *out)
                 report->stop_reason != NULL ? report->stop_reason : "reading failed", strerror(-replay->error));
 }
 
+/* What is asked for lies in front of everything that is left. */
+static void explain_beyond(const struct beginning *beginning, FILE *out)
+{
+    char asked[PRINTER_TIME_SIZE];
+    char time[PRINTER_TIME_SIZE];
+    const struct wal_position *position = &beginning->start.position;
+    fprintf(out, "shard %u: ", beginning->shard);
+    if (position->next_lsn - 1 > beginning->to_lsn)
+        fprintf(out, "LSN %" PRIu64 " was asked for", beginning->to_lsn);
+    else
+        fprintf(out, "%s was asked for", printer_time(beginning->to_ns, asked));
+    fprintf(out,
+            ", but the log before LSN %" PRIu64 ", %s, was recycled: the oldest state there is left is that of the "
+            "snapshot of frame %" PRIu64 "\n",
+            position->next_lsn - 1, printer_time(position->last_time_ns, time), beginning->index);
+}
+
+/* Segment 1 goes once two snapshots make up for it. */
+static void explain_no_beginning(const struct shard_replay *replay, FILE *out)
+{
+    const struct beginning *beginning = &replay->beginning;
+    if (beginning->is_taken_over && beginning->index == 0)
+        fprintf(out, "  so        the state cannot be had: this directory was made of a state that only a snapshot "
+                     "holds, and none is whole; make it again, or use a backup\n");
+    else if (beginning->index == 0 && replay->report.frames == 0 &&
+             (beginning->oldest_segment > 1 || beginning->passed_over_count > 0))
+        fprintf(out, "  so        the state cannot be had: it takes the log from its first frame, or a snapshot that "
+                     "is whole, and there is neither; use a backup\n");
+}
+
 void shard_replay_explain(const struct shard_replay *replay, FILE *out)
 {
     const struct wal_report *report = &replay->report;
-    if (replay->error != 0) {
+    if (replay->beginning.is_beyond) {
+        explain_beyond(&replay->beginning, out);
+    } else if (replay->recycled) {
+        fprintf(out,
+                "shard %u: cannot be read: the server recycled segments while they were read; run it again, or on a "
+                "copy\n",
+                replay->shard);
+    } else if (replay->error != 0) {
         explain_error(replay, out);
     } else if (replay->broken != NULL) {
         fprintf(out, "shard %u: DAMAGED: the frames are whole, but at LSN %" PRIu64 ": %s\n", replay->shard,
                 replay->broken_lsn, replay->broken);
+        explain_no_beginning(replay, out);
     } else if (!replay->stopped && report->verdict == WAL_TORN_TAIL) {
         explain_stop(report, "torn tail", out);
         fprintf(out,
@@ -331,5 +370,6 @@ void shard_replay_explain(const struct shard_replay *replay, FILE *out)
     } else if (!replay->stopped && report->verdict == WAL_DAMAGED) {
         explain_stop(report, "DAMAGED", out);
         explain_evidence(report, out);
+        explain_no_beginning(replay, out);
     }
 }

@@ -1,10 +1,12 @@
-/* Reads one shard's log from its first frame on, through the same state machine that a server recovers with, and tells what came of it.
+/* Reads one shard's log, from its first frame or a snapshot on (beginning.h), through the same state machine that a server recovers with, and
+ * tells what came of it.
  *
  * Constant memory besides the engine's. Nothing is written. */
 #ifndef TOOLS_INNKEEP_WAL_SHARD_REPLAY_H
 #define TOOLS_INNKEEP_WAL_SHARD_REPLAY_H
 
 #include "net/state_machine.h"
+#include "tools/innkeep-wal/beginning.h"
 #include "tools/innkeep-wal/invariants.h"
 #include "tools/innkeep-wal/tool.h"
 
@@ -16,6 +18,11 @@ typedef void shard_visit(void *context, const struct wal_frame_header *frame, co
 
 /* Called for each good frame before it is begun: the engine is as the frame before left it. False stops the reading in front of it. */
 typedef bool shard_visit_frame(void *context, const struct wal_frame_header *frame);
+
+struct shard_replay;
+
+/* Called once before any frame, where reading begins behind a snapshot: replay->beginning says which. With `apply`, the engine holds its state. */
+typedef void shard_visit_beginning(void *context, const struct shard_replay *replay);
 
 struct shard_replay {
     /* To be set before shard_replay_run; all others zero. */
@@ -29,9 +36,13 @@ struct shard_replay {
     uint64_t to_ns;          /* no frame of a later log time is applied; NEVER_NS: every one is */
     shard_visit *visit;      /* or NULL */
     shard_visit_frame *visit_frame; /* or NULL */
+    shard_visit_beginning *visit_beginning; /* or NULL */
+    enum beginning_wish begin;
+    bool quiet; /* where it begins was told before: not again on stderr */
     void *visit_context;
 
     /* Found. */
+    struct beginning beginning;
     struct state_machine machine;
     struct wal_report report; /* not filled in if `stopped` */
     bool stopped;             /* at to_lsn or to_ns or by a visitor, before the log's end */
@@ -40,6 +51,7 @@ struct shard_replay {
         *broken; /* the log reads well, but no server wrote this, or a promise was broken; the replay's own storage */
     uint64_t broken_lsn;
     uint64_t elapsed_ns; /* what reading, checking and applying took */
+    bool recycled; /* a server gave up segments while they were read: what was found is nothing to go by */
 
     /* Its own. */
     struct invariants invariants;

@@ -144,9 +144,10 @@ static void outcome_fence(const struct story *story, const struct mutation_resul
     if (result->header.status == STATUS_FENCED && newest == NULL) {
         text_append(text, ": token %" PRIu64 " is newer", result->token);
     } else if (result->header.status == STATUS_FENCED) {
-        text_append(text, ": %s took token %" PRIu64 " at ", printer_text(newest->owner, OWNER_SIZE, owner),
-                    result->token);
-        append_clock_short(story, newest->granted_ns, text);
+        text_append(text, ": %s took token %" PRIu64, printer_text(newest->owner, OWNER_SIZE, owner), result->token);
+        text_append(text, newest->granted_ns != 0 ? " at " : " before the log begins");
+        if (newest->granted_ns != 0)
+            append_clock_short(story, newest->granted_ns, text);
     } else if (newest != NULL) {
         text_append(text, result->header.status == STATUS_LEASE_EXPIRED ? ": it ran out at " : ": at ");
         append_clock(story, newest->ended_ns != 0 ? newest->ended_ns : newest->deadline_ns, text);

@@ -12,6 +12,7 @@
 #include "tools/innkeep-wal/table.h"
 
 #include "engine/base/civil_date.h"
+#include "engine/objects.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
@@ -478,6 +479,112 @@ static void record_event(struct timeline *timeline, const struct wal_frame_heade
     event_add_if_asked(timeline, &event, placed->lsn);
 }
 
+/* ---- What a snapshot says ------------------------------------------------------------------------------------------------------- */
+
+/* As lease records are told about that carry its token, or name its resource. */
+static bool lease_is_told(const struct timeline *timeline, uint64_t resource, uint64_t token)
+{
+    const struct selection *selection = &timeline->selection;
+    bool asked = timeline->all_leases && (selection->resource == 0 || selection->resource == resource);
+    return asked || token_set_has(&timeline->tokens, token);
+}
+
+/* When a lease that was released came to its end is not known any more, so it is as if it had never been. */
+static bool lease_take(const struct timeline *timeline, uint64_t resource, struct grant *grant)
+{
+    struct lease_show query = { .header = { .size = sizeof query,
+                                            .kind = OPERATION_LEASE_SHOW,
+                                            .version = 1,
+                                            .property = timeline->selection.property },
+                                .resource = resource };
+    struct lease_result found = { .token = 0 };
+    (void)engine_query(timeline->replay->machine.engine, &query.header, &found.header);
+    bool expired = found.state == LEASE_EXPIRED;
+    if ((found.state != LEASE_LIVE && !expired) || !lease_is_told(timeline, resource, found.token))
+        return false;
+    *grant = (struct grant){ .resource = resource,
+                             .token = found.token,
+                             .deadline_ns = found.deadline_ns,
+                             .ended_ns = expired ? found.deadline_ns : 0 };
+    memcpy(grant->owner, found.owner, OWNER_SIZE);
+    return true;
+}
+
+static void leases_take(struct timeline *timeline)
+{
+    const struct engine *engine = timeline->replay->machine.engine;
+    struct engine_counts counts = engine_counts(engine);
+    size_t count = 0;
+    struct grant *grants = calloc((size_t)counts.leases_live + counts.leases_ended + 1, sizeof *grants);
+    struct engine_object object;
+    ENSURE(grants != NULL);
+    for (uint64_t place = 0; engine_object_next(engine, &place, &object);)
+        if (object.kind == ENGINE_OBJECT_LEASE && object.property == timeline->selection.property)
+            count += lease_take(timeline, object.resource, &grants[count]);
+    grants_fill(&timeline->grants, grants, count);
+    timeline->next_end_ns = 0; /* that is looked for in front of the first frame */
+    free(grants);
+}
+
+/* By what a reservation shows of itself: under which fence it was made is not kept. */
+static bool booking_is_told(const struct timeline *timeline, struct key key, const struct lookup_result *booking)
+{
+    const struct selection *selection = &timeline->selection;
+    bool by_key = !key_is_zero(selection->key);
+    if (by_key && !key_equal(key, selection->key) && !key_equal(key, selection->also))
+        return false;
+    if (selection->resource != 0 || (selection->room_type != 0 && selection->room_type != booking->room_type))
+        return false;
+    return !selection->by_night || (selection->night >= booking->arrival &&
+                                    selection->night < booking->arrival + (int32_t)booking->nights);
+}
+
+static void hold_take(struct timeline *timeline, struct key key)
+{
+    struct lookup_result found = booking_look_up(timeline, key);
+    if (found.what != LOOKUP_RESERVATION || found.state != RESERVATION_HELD || !booking_is_told(timeline, key, &found))
+        return;
+    struct hold hold = { .deadline_ns = found.hold_deadline_ns, .lsn = found.header.original_lsn, .key = key };
+    holds_push(&timeline->holds, &hold);
+}
+
+static void beginning_event(struct timeline *timeline, const struct beginning *beginning)
+{
+    const struct wal_position *position = &beginning->start.position;
+    struct event event = { .name = "log_begins", .time_ns = position->last_time_ns };
+    snprintf(event.doing, sizeof event.doing, "the log begins here");
+    snprintf(event.outcome, sizeof event.outcome, "events up to LSN %" PRIu64 " are in %s", position->next_lsn - 1,
+             beginning->is_taken_over ? "the log this was made from" : "segments that were recycled");
+    event_add_if_asked(timeline, &event, position->next_lsn - 1);
+}
+
+/* What is still to come due, and who holds what, goes into the story as if it had been told. */
+static void beginning_follow(void *context, const struct shard_replay *replay)
+{
+    struct timeline *timeline = context;
+    struct engine_object object;
+    beginning_event(timeline, &replay->beginning);
+    leases_take(timeline);
+    for (uint64_t place = 0; engine_object_next(replay->machine.engine, &place, &object);)
+        if (object.kind == ENGINE_OBJECT_RESERVATION && object.property == timeline->selection.property)
+            hold_take(timeline, object.key);
+}
+
+/* The key of a change whose record is gone may be the latest that its reservation remembers. */
+static void beginning_survey(void *context, const struct shard_replay *replay)
+{
+    struct timeline *timeline = context;
+    struct selection *selection = &timeline->selection;
+    struct engine_object object;
+    timeline->last_lsn = replay->beginning.start.position.next_lsn - 1;
+    if (key_is_zero(selection->key) || !key_is_zero(selection->also))
+        return;
+    for (uint64_t place = 0; engine_object_next(replay->machine.engine, &place, &object);)
+        if (object.kind == ENGINE_OBJECT_RESERVATION && object.property == selection->property &&
+            key_equal(object.latest_key, selection->key))
+            selection->also = object.key;
+}
+
 /* ---- The readings --------------------------------------------------------------------------------------------------------------- */
 
 static void record_tell(void *context, const struct wal_frame_header *frame, const struct record_header *record,
@@ -570,14 +677,16 @@ static enum tool_exit timeline_survey(struct timeline *timeline)
             .property = asked->property, .key = asked->key, .to_lsn = NEVER_NS, .to_ns = NEVER_NS
         };
         struct selection kept = timeline->selection;
-        struct shard_replay seek = { .to_lsn = NEVER_NS, .visit = record_find_booking };
+        struct shard_replay seek = { .to_lsn = NEVER_NS, .visit = record_find_booking, .quiet = true };
         timeline->selection = keyed;
         (void)timeline_read(timeline, &seek);
         kept.also = timeline->selection.also;
         timeline->selection = kept;
         shard_replay_free(&seek);
     }
-    struct shard_replay survey = { .apply = true, .to_lsn = NEVER_NS, .visit = record_survey };
+    struct shard_replay survey = {
+        .apply = true, .to_lsn = NEVER_NS, .visit = record_survey, .visit_beginning = beginning_survey
+    };
     enum tool_exit verdict = timeline_read(timeline, &survey);
     shard_replay_explain(&survey, stderr);
     shard_replay_free(&survey);
@@ -638,7 +747,12 @@ static bool is_whole_log(const struct selection *asked)
 
 static void timeline_tell(struct timeline *timeline)
 {
-    struct shard_replay replay = { .apply = true, .to_lsn = NEVER_NS, .visit = record_tell, .visit_frame = frame_tell };
+    struct shard_replay replay = { .apply = true,
+                                   .to_lsn = NEVER_NS,
+                                   .visit = record_tell,
+                                   .visit_frame = frame_tell,
+                                   .visit_beginning = beginning_follow,
+                                   .quiet = true };
     if (!timeline->tool->json)
         title_print(timeline);
     (void)timeline_read(timeline, &replay);

@@ -2,11 +2,19 @@
  *
  * A second engine gets every frame and record that the first one gets, except that each ROOM_TYPE_CREATE and ROOMS_SET of a room type that was
  * named carries as many rooms more. What it answers otherwise than the first is the report. Nothing else differs: time, tokens and
- * keys are the same. What guests would have done differently afterwards is not in any log. */
+ * keys are the same. What guests would have done differently afterwards is not in any log.
+ *
+ * Where the log begins behind a snapshot, the second engine begins with the same one, in which those room types then have as many rooms more
+ * on each night, as if they had always had them; what was refused before is not known. */
 #include "tools/innkeep-wal/printer.h"
 #include "tools/innkeep-wal/shard_replay.h"
+#include "tools/innkeep-wal/shard_snapshots.h"
 #include "tools/innkeep-wal/table.h"
 
+#include "engine/objects.h"
+#include "net/warm_start.h"
+
+#include <errno.h>
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
@@ -27,7 +35,9 @@ struct what_if {
     uint32_t shard;
     struct state_machine other;
     int error;
-    uint64_t clamped;                          /* supply records whose rooms would have left 0..ROOMS_MAX */
+    json_t *begins; /* where reading began, by shard */
+    uint64_t begin_lsn; /* the largest LSN in a snapshot that a shard began with; 0: none did */
+    uint64_t clamped;                          /* supply records whose rooms would have left 0..ROOMS_MAX; a snapshot's supply of a room type is one */
     uint64_t otherwise;                        /* commands other than reserves that were answered otherwise */
     struct gain gains[WHAT_IF_DELTAS_MAX + 1]; /* in the order of the deltas; the last: all other room types */
 };
@@ -120,6 +130,42 @@ static void record_compare(void *context, const struct wal_frame_header *frame, 
         what_if->otherwise += answer.header.status != result->header.status;
 }
 
+static void other_shift(struct what_if *what_if, uint32_t shard)
+{
+    const struct tool *tool = what_if->tool;
+    for (size_t i = 0; i < tool->deltas_count; i++) {
+        const struct tool_delta *delta = &tool->deltas[i];
+        if (shard_of_property(delta->property, tool->directory.header.shards_count) != shard)
+            continue;
+        uint64_t clamped = 0;
+        engine_rooms_shift(what_if->other.engine, delta->property, delta->room_type, delta->rooms, &clamped);
+        what_if->clamped += clamped > 0;
+    }
+}
+
+/* The second engine is filled from the same snapshot as the first. */
+static void begin_other(void *context, const struct shard_replay *replay)
+{
+    struct what_if *what_if = context;
+    char path[WAL_PATH_SIZE];
+    char why[WAL_SNAPSHOT_WHY_SIZE];
+    struct warm_start warm;
+    struct warm_start_options options = { .io = what_if->tool->io,
+                                          .place = shard_snapshot_place(what_if->tool, replay->shard, path),
+                                          .lsn_max = NEVER_NS,
+                                          .time_max_ns = NEVER_NS,
+                                          .only_index = replay->beginning.index };
+    what_if->error = warm_start_run(&what_if->other, &options, &warm, why);
+    if (what_if->error == 0 && warm.index == 0)
+        what_if->error = -EIO; /* it was whole when the first engine was filled */
+    if (what_if->error != 0)
+        return;
+    other_shift(what_if, replay->shard);
+    uint64_t lsn = replay->beginning.start.position.next_lsn - 1;
+    if (lsn > what_if->begin_lsn)
+        what_if->begin_lsn = lsn;
+}
+
 static bool frame_begin_other(void *context, const struct wal_frame_header *frame)
 {
     struct what_if *what_if = context;
@@ -137,18 +183,20 @@ static enum tool_exit shard_ask(struct what_if *what_if, uint32_t shard)
                                    .to_ns = NEVER_NS,
                                    .visit = record_compare,
                                    .visit_frame = frame_begin_other,
+                                   .visit_beginning = begin_other,
                                    .visit_context = what_if };
     state_machine_init(&what_if->other, what_if->tool->directory.header.uuid);
     what_if->other.other_outcomes = true;
     shard_replay_run(&replay);
     shard_replay_explain(&replay, stderr);
     enum tool_exit verdict = shard_replay_exit(&replay);
-    /* What stops the other engine and not the first one is a lack of memory; what stops both was explained. */
+    /* What stops the other engine and not the first one is a lack of memory, or a snapshot that went meanwhile; what stops both was explained. */
     if (what_if->error != 0 && replay.error == 0 && replay.broken == NULL) {
         fprintf(stderr, "innkeep-wal: shard %u: the second engine cannot go on: %s\n", shard,
                 what_if->other.error != NULL ? what_if->other.error : strerror(-what_if->error));
         verdict = TOOL_UNREADABLE;
     }
+    json_array_append_new(what_if->begins, beginning_json(&replay.beginning));
     state_machine_free(&what_if->other);
     shard_replay_free(&replay);
     return verdict;
@@ -203,6 +251,10 @@ static void report_text(const struct what_if *what_if)
                what_if->clamped, ROOMS_MAX);
     if (what_if->otherwise > 0)
         printf("%" PRIu64 " commands other than reserves would have been answered otherwise.\n", what_if->otherwise);
+    if (what_if->begin_lsn > 0)
+        printf("Counted from LSN %" PRIu64 " on: what was asked for up to there is in segments that were recycled. The "
+               "rooms count as if\nthey had been there before.\n",
+               what_if->begin_lsn + 1);
     printf("\n%s", caveats);
 }
 
@@ -227,9 +279,10 @@ static void report_json(const struct what_if *what_if)
         json_array_append_new(types, type);
     }
     json_t *all =
-        json_pack("{s:o, s:o, s:o, s:o, s:s}", "room_types", types, "others",
+        json_pack("{s:o, s:o, s:o, s:o, s:O, s:s}", "room_types", types, "others",
                   gain_json(&what_if->gains[tool->deltas_count]), "clamped", printer_json_number(what_if->clamped),
-                  "answered_otherwise", printer_json_number(what_if->otherwise), "caveats", caveats);
+                  "answered_otherwise", printer_json_number(what_if->otherwise), "begins", what_if->begins,
+                  "caveats", caveats);
     ENSURE(all != NULL);
     json_dumpf(all, stdout, JSON_COMPACT);
     json_decref(all);
@@ -251,6 +304,7 @@ enum tool_exit what_if_command(struct tool *tool)
     enum tool_exit worst = TOOL_CLEAN;
     ENSURE(what_if != NULL);
     what_if->tool = tool;
+    what_if->begins = json_array();
     for (uint32_t shard = 0; shard < tool->directory.header.shards_count; shard++)
         if (shard_is_concerned(tool, shard))
             worst = tool_worse(worst, shard_ask(what_if, shard));
@@ -258,6 +312,7 @@ enum tool_exit what_if_command(struct tool *tool)
         report_json(what_if);
     else
         report_text(what_if);
+    json_decref(what_if->begins);
     free(what_if);
     return worst;
 }

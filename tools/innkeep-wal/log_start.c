@@ -1,0 +1,51 @@
+#include "tools/innkeep-wal/log_start.h"
+
+#include "wal/reader.h"
+
+#include <string.h>
+
+int log_segment_1_look(struct io *io, const char *directory, bool *there)
+{
+    struct wal_segments segments = { .sequences = NULL };
+    int error = wal_segments_list(io, directory, &segments);
+    *there = error == 0 && segments.count > 0 && segments.sequences[0] == 1;
+    wal_segments_free(&segments);
+    return error;
+}
+
+static void header_try(struct io *io, const struct wal_snapshot_place *place, uint64_t index, struct log_start *start)
+{
+    struct wal_snapshot_reader reader;
+    if (wal_snapshot_open(&reader, io, place, index) == 0) {
+        const struct wal_snapshot_header *header = &reader.block->header;
+        start->found = true;
+        start->engine_level = header->engine_level;
+        start->start = (struct wal_start){
+            .position = { .next_index = header->index + 1,
+                          .next_lsn = header->next_lsn,
+                          .last_time_ns = header->time_ns,
+                          .previous_hash = header->previous_hash },
+            .place = { .segment_sequence = header->segment_sequence, .offset = header->segment_offset },
+        };
+    }
+    wal_snapshot_close(&reader);
+}
+
+int log_start_find(struct io *io, const struct wal_source *source, struct log_start *start)
+{
+    struct wal_snapshot_place place = { .directory = source->directory,
+                                        .shard = source->shard,
+                                        .shards_count = source->shards_count };
+    struct wal_snapshots snapshots = { .indexes = NULL };
+    bool there = false;
+    memcpy(place.uuid, source->uuid, sizeof place.uuid);
+    *start = (struct log_start){ .found = false };
+    int error = log_segment_1_look(io, source->directory, &there);
+    if (error != 0 || there)
+        return error;
+    error = wal_snapshots_list(io, source->directory, &snapshots);
+    for (size_t i = snapshots.count; error == 0 && i-- > 0 && !start->found;)
+        header_try(io, &place, snapshots.indexes[i], start);
+    wal_snapshots_free(&snapshots);
+    return error;
+}
