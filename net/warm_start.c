@@ -90,22 +90,23 @@ static struct wal_start start_of(const struct wal_snapshot_header *header)
     };
 }
 
-static bool is_late(const struct warm_start_options *options, const struct wal_snapshot_header *header)
+static bool is_unasked(const struct warm_start_options *options, const struct wal_snapshot_header *header)
 {
-    return header->next_lsn - 1 > options->lsn_max || header->time_ns > options->time_max_ns;
+    return header->next_lsn - 1 > options->lsn_max || header->time_ns > options->time_max_ns ||
+           header->segment_sequence < options->segment_min;
 }
 
-/* 1: not this one, for it lies behind what is asked for. */
+/* 1: not this one, for it lies behind what is asked for, or too far before it. */
 static int snapshot_try(struct state_machine *machine, const struct warm_start_options *options, uint64_t index,
                         struct warm_start *result, char why[WAL_SNAPSHOT_WHY_SIZE])
 {
     struct wal_snapshot_reader reader;
     struct loading loading = { .options = options };
     int error = wal_snapshot_open(&reader, options->io, &options->place, index);
-    bool late = error == 0 && is_late(options, &reader.block->header);
-    if (error == 0 && !late)
+    bool unasked = error == 0 && is_unasked(options, &reader.block->header);
+    if (error == 0 && !unasked)
         error = pages_load(machine, &reader, &loading);
-    if (error == 0 && !late) {
+    if (error == 0 && !unasked) {
         result->index = index;
         result->bytes = loading.bytes;
         result->start = start_of(&reader.block->header);
@@ -118,7 +119,7 @@ static int snapshot_try(struct state_machine *machine, const struct warm_start_o
     else if (error != 0)
         snprintf(why, WAL_SNAPSHOT_WHY_SIZE, "%s", reader.why);
     wal_snapshot_close(&reader);
-    return late ? 1 : error;
+    return unasked ? 1 : error;
 }
 
 /* ---- All of them ------------------------------------------------------------------------------------------------------ */

@@ -18,7 +18,8 @@ struct warm_start_options {
     uint64_t lsn_max;   /* no snapshot with a later last LSN will do; NEVER_NS: any will */
     uint64_t time_max_ns;
     bool oldest; /* the oldest one that is whole, for whoever wants to see as much of the log as there is */
-    uint64_t only_index; /* this snapshot or none; 0: any */
+    uint64_t only_index;  /* this snapshot or none; 0: any */
+    uint64_t segment_min; /* none behind which the log goes on in a segment below this one; 0: any */
     /* Either may be NULL. */
     void (*say)(void *context, const char *sentence);
     void (*progress)(void *context, uint64_t loaded_bytes, uint64_t bytes);

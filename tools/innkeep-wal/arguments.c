@@ -270,6 +270,7 @@ enum {
     KEY_FULL_KEYS,
     KEY_TO_POINT,
     KEY_CALENDAR,
+    KEY_SNAPSHOT,
     KEY_EVERY_FRAME,
     KEY_EVERY_RECORD,
     KEY_ROOMS,
@@ -319,6 +320,8 @@ static const struct {
     { { "no-replay", KEY_NO_REPLAY, NULL, 0, "Leave the outcomes out: faster, and in little memory", 3 }, DUMP },
     { { "full-keys", KEY_FULL_KEYS, NULL, 0, "Print keys in all their digits", 3 }, TIMELINE },
     { { "calendar", KEY_CALENDAR, "OUT.csv", 0, "Write property,room_type,night,sold", 3 }, REPLAY },
+    { { "snapshot", KEY_SNAPSHOT, "OUT", 0, "Make OUT, a data directory of this state that a server can start on", 3 },
+      REPLAY },
     { { "at-lsn", KEY_AT_LSN, "SHARD:LSN,...", 0, "The last LSN that stays, of each shard that is cut", 3 }, CUT },
     { { "shards", KEY_SHARDS, "N", 0, "How many shards there are to be", 3 }, RESHARD },
     { { "granted-lsn", KEY_GRANTED_LSN, "SHARD:LSN,...", 0,
@@ -602,6 +605,9 @@ static error_t option_parse(int key, char *text, struct argp_state *state)
         return 0;
     case KEY_CALENDAR:
         tool->calendar_path = text;
+        return 0;
+    case KEY_SNAPSHOT:
+        tool->snapshot_path = text;
         return 0;
     case KEY_LSN:
     case KEY_TIME:

@@ -43,8 +43,7 @@ static bool log_is_whole(struct beginning *beginning)
                                  .shards_count = directory->header.shards_count,
                                  .segment_size = directory->header.segment_size };
     memcpy(source.uuid, directory->header.uuid, sizeof source.uuid);
-    bool there = false;
-    if (log_segment_1_look(beginning->tool->io, path, &there) != 0 || !there)
+    if (log_segment_first(beginning->tool->io, path, &beginning->segment_first) != 0 || beginning->segment_first != 1)
         return false; /* a directory that cannot be listed is said to be so when its log is read */
     struct peek peek = { .last_lsn = 0 };
     struct wal_report report;
@@ -79,6 +78,19 @@ static void progress_show(void *context, uint64_t loaded_bytes, uint64_t bytes)
         fputs("\r\033[K", stderr);
 }
 
+/* A snapshot that a newer one made superfluous may outlive the segments behind it for a moment, or over a crash. One that the manifest counts on
+ * may not, so where its segment is missing, that is to be said. */
+static uint64_t segment_min(const struct beginning *beginning)
+{
+    char path[WAL_PATH_SIZE];
+    char why[WAL_SNAPSHOT_WHY_SIZE];
+    struct wal_manifest manifest;
+    struct wal_snapshot_place place = shard_snapshot_place(beginning->tool, beginning->shard, path);
+    bool known = wal_manifest_read(beginning->tool->io, &place, &manifest, why) == 0;
+    return known && manifest.oldest_segment < beginning->segment_first ? manifest.oldest_segment
+                                                                       : beginning->segment_first;
+}
+
 /* With the nearest: none behind what is asked for. With the oldest: that one, and then it shows whether it is behind. */
 static int machine_fill(struct beginning *beginning, bool oldest)
 {
@@ -90,6 +102,7 @@ static int machine_fill(struct beginning *beginning, bool oldest)
         .lsn_max = oldest ? NEVER_NS : beginning->to_lsn,
         .time_max_ns = oldest ? NEVER_NS : beginning->to_ns,
         .oldest = oldest,
+        .segment_min = oldest ? segment_min(beginning) : 0,
         .say = passed_over_note,
         .progress = progress_show,
         .context = beginning,
@@ -107,6 +120,7 @@ static int machine_fill(struct beginning *beginning, bool oldest)
 static int place_find(struct beginning *beginning)
 {
     struct shard_snapshots snapshots;
+    uint64_t least = segment_min(beginning);
     int error = shard_snapshots_survey(beginning->tool, beginning->shard, SHARD_SNAPSHOTS_PAGES, &snapshots);
     if (error != 0)
         snprintf(beginning->why, sizeof beginning->why, "the snapshots cannot be looked at: %s", strerror(-error));
@@ -114,10 +128,10 @@ static int place_find(struct beginning *beginning)
         beginning->oldest_segment = snapshots.manifest.oldest_segment;
     for (size_t i = snapshots.count; error == 0 && i-- > 0 && beginning->index == 0;) {
         const struct shard_snapshot *snapshot = &snapshots.items[i];
-        if (snapshot->verdict != TOOL_CLEAN) {
+        if (snapshot->verdict != TOOL_CLEAN)
             passed_over_note(beginning, snapshot->wrong);
+        if (snapshot->verdict != TOOL_CLEAN || snapshot->header.segment_sequence < least)
             continue;
-        }
         beginning->index = snapshot->index;
         beginning->start = shard_snapshot_start(&snapshot->header);
     }
@@ -187,7 +201,7 @@ void beginning_tell(const struct beginning *beginning, FILE *out)
     if (beginning->passed_over_count > BEGINNING_PASSED_OVER_MAX)
         fprintf(out, "shard %u: passed over: %u snapshots more\n", beginning->shard,
                 beginning->passed_over_count - BEGINNING_PASSED_OVER_MAX);
-    if (beginning->index != 0)
+    if (beginning->index != 0 && !beginning->is_beyond)
         place_tell(beginning, out);
 }
 

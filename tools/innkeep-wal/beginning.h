@@ -29,6 +29,7 @@ struct beginning {
     struct wal_start start;  /* behind it */
     bool is_taken_over;      /* what the log's first frames go on from is in no log (a directory that was made of a state) */
     bool is_beyond;          /* index != 0, but what is asked for lies in front of it: the machine is empty */
+    uint64_t segment_first;  /* that is there; 0: not looked for, or none */
     uint64_t oldest_segment; /* that the manifest knows to be needed, 0: unknown */
     char *passed_over[BEGINNING_PASSED_OVER_MAX]; /* why each snapshot that would have been better was not taken */
     uint32_t passed_over_count;                   /* may be more */

@@ -233,8 +233,8 @@ static void snapshots_text(const struct shard_snapshots *snapshots)
     if (snapshots->manifest_verdict != TOOL_CLEAN)
         printf("  manifest   NOT TO BE USED: %s\n", snapshots->manifest_wrong);
     else if (snapshots->has_manifest)
-        printf("  manifest   names %u snapshots; segments below %" PRIu64 " are needed no more\n",
-               snapshots->manifest.count, snapshots->manifest.oldest_segment);
+        printf("  manifest   names %u snapshot%s; segments from %" PRIu64 " on are needed\n", snapshots->manifest.count,
+               snapshots->manifest.count == 1 ? "" : "s", snapshots->manifest.oldest_segment);
     else if (snapshots->count > 0)
         printf("  manifest   none\n");
 }

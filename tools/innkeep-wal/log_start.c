@@ -4,19 +4,21 @@
 
 #include <string.h>
 
-int log_segment_1_look(struct io *io, const char *directory, bool *there)
+int log_segment_first(struct io *io, const char *directory, uint64_t *sequence)
 {
     struct wal_segments segments = { .sequences = NULL };
     int error = wal_segments_list(io, directory, &segments);
-    *there = error == 0 && segments.count > 0 && segments.sequences[0] == 1;
+    *sequence = error == 0 && segments.count > 0 ? segments.sequences[0] : 0;
     wal_segments_free(&segments);
     return error;
 }
 
-static void header_try(struct io *io, const struct wal_snapshot_place *place, uint64_t index, struct log_start *start)
+static void header_try(struct io *io, const struct wal_snapshot_place *place, uint64_t index, uint64_t segment_first,
+                       struct log_start *start)
 {
     struct wal_snapshot_reader reader;
-    if (wal_snapshot_open(&reader, io, place, index) == 0) {
+    bool good = wal_snapshot_open(&reader, io, place, index) == 0;
+    if (good && reader.block->header.segment_sequence >= segment_first) {
         const struct wal_snapshot_header *header = &reader.block->header;
         start->found = true;
         start->engine_level = header->engine_level;
@@ -37,15 +39,15 @@ int log_start_find(struct io *io, const struct wal_source *source, struct log_st
                                         .shard = source->shard,
                                         .shards_count = source->shards_count };
     struct wal_snapshots snapshots = { .indexes = NULL };
-    bool there = false;
+    uint64_t first = 0;
     memcpy(place.uuid, source->uuid, sizeof place.uuid);
     *start = (struct log_start){ .found = false };
-    int error = log_segment_1_look(io, source->directory, &there);
-    if (error != 0 || there)
+    int error = log_segment_first(io, source->directory, &first);
+    if (error != 0 || first == 1)
         return error;
     error = wal_snapshots_list(io, source->directory, &snapshots);
     for (size_t i = snapshots.count; error == 0 && i-- > 0 && !start->found;)
-        header_try(io, &place, snapshots.indexes[i], start);
+        header_try(io, &place, snapshots.indexes[i], first, start);
     wal_snapshots_free(&snapshots);
     return error;
 }

@@ -12,10 +12,10 @@ struct log_start {
     uint32_t engine_level; /* of the frame behind it; 0: unknown */
 };
 
-/* Whether the segment is there that a log begins with. 0 or a negated errno. */
-MUST_USE int log_segment_1_look(struct io *io, const char *directory, bool *there);
+/* The lowest number of a segment that is there; 0: none is. They go in this order, lowest first. 0 or a negated errno. */
+MUST_USE int log_segment_first(struct io *io, const char *directory, uint64_t *sequence);
 
-/* With segment 1 there, its beginning; else behind the oldest snapshot whose header verifies. 0 or a negated errno. */
+/* With segment 1 there, its beginning; else behind the oldest snapshot whose header verifies and whose segment is there. 0 or a negated errno. */
 MUST_USE int log_start_find(struct io *io, const struct wal_source *source, struct log_start *start);
 
 #endif

@@ -1,5 +1,6 @@
-/* innkeep-wal replay: the state at the end of the log, or at any LSN before it: its hash, and its calendar. */
+/* innkeep-wal replay: the state at the end of the log, or at any LSN before it: its hash, its calendar, and a data directory made of it. */
 #include "tools/innkeep-wal/calendar_csv.h"
+#include "tools/innkeep-wal/made_directory.h"
 #include "tools/innkeep-wal/printer.h"
 #include "tools/innkeep-wal/shard_replay.h"
 
@@ -12,6 +13,8 @@ struct replay {
     json_t *shards;
     struct hash128 hash; /* over all shards so far */
     enum tool_exit worst;
+    struct made_directory made;
+    uint64_t next_lsn; /* of the shard that was made last; 0: none was */
 };
 
 /* On stderr: what a replay finds is the same each time, how fast it went is not. */
@@ -44,6 +47,8 @@ static void shard_report(struct replay *replay, const struct shard_replay *shard
     if (replay->tool->json) {
         json_t *object = shard_json(shard, verdict, time, text);
         json_object_set_new(object, "begins", beginning_json(&shard->beginning));
+        if (replay->tool->snapshot_path != NULL)
+            json_object_set_new(object, "made_lsn", printer_json_number(replay->next_lsn));
         json_array_append_new(replay->shards, object);
     } else {
         printf("shard=%u lsn=%" PRIu64 " log_time=%s state_hash=%s\n", shard->shard, lsn, time, text);
@@ -51,6 +56,76 @@ static void shard_report(struct replay *replay, const struct shard_replay *shard
         speed_tell(shard);
     }
 }
+
+/* ---- A directory made of it ----------------------------------------------------------------------------------------------------- */
+
+/* The last LSN that the shard ever gave out, as far as its log knows, however early the replay stopped. */
+static uint64_t granted_lsn(const struct shard_replay *shard)
+{
+    struct shard_replay rest = { .tool = shard->tool,
+                                 .shard = shard->shard,
+                                 .to_lsn = NEVER_NS,
+                                 .to_ns = NEVER_NS,
+                                 .quiet = true };
+    shard_replay_run(&rest);
+    uint64_t granted = rest.report.last_lsn > rest.report.stop_last_lsn ? rest.report.last_lsn
+                                                                        : rest.report.stop_last_lsn;
+    shard_replay_free(&rest);
+    return granted > shard_replay_lsn(shard) ? granted : shard_replay_lsn(shard);
+}
+
+/* As a server will read it, and whether that gives the state again. */
+static enum tool_exit made_check(struct replay *replay, const struct shard_replay *shard)
+{
+    struct tool made = *replay->tool;
+    made.path = replay->made.directory.path;
+    made.directory = replay->made.directory;
+    struct shard_replay again = { .tool = &made,
+                                  .shard = shard->shard,
+                                  .apply = true,
+                                  .check = true,
+                                  .to_lsn = NEVER_NS,
+                                  .to_ns = NEVER_NS,
+                                  .quiet = true };
+    shard_replay_run(&again);
+    shard_replay_explain(&again, stderr);
+    bool good = shard_replay_exit(&again) == TOOL_CLEAN &&
+                hash128_equal(shard_replay_hash(&again), shard_replay_hash(shard));
+    replay->next_lsn = shard_replay_lsn(&again);
+    shard_replay_free(&again);
+    if (good)
+        return TOOL_CLEAN;
+    fprintf(stderr, "innkeep-wal: shard %u does not read in %s as it was written: this is a bug, and nothing was made\n",
+            shard->shard, made.path);
+    return TOOL_UNREADABLE;
+}
+
+static enum tool_exit shard_make(struct replay *replay, struct shard_replay *shard, enum tool_exit verdict)
+{
+    const struct wal_directory_header *header = &replay->tool->directory.header;
+    if (verdict > TOOL_TORN_TAIL || shard->machine.engine == NULL) {
+        fprintf(stderr, "innkeep-wal: shard %u has no such state, so no directory was made\n", shard->shard);
+        return TOOL_UNREADABLE;
+    }
+    enum tool_exit made = replay->made.begun
+                              ? TOOL_CLEAN
+                              : made_directory_begin(&replay->made, header->shards_count, header->segment_size);
+    if (made == TOOL_CLEAN)
+        made = made_shard_write(&replay->made, shard->shard, shard->machine.engine, granted_lsn(shard));
+    return made == TOOL_CLEAN ? made_check(replay, shard) : made;
+}
+
+static void made_finish(struct replay *replay)
+{
+    bool good = replay->worst <= TOOL_TORN_TAIL;
+    enum tool_exit made = good ? made_directory_appear(&replay->made) : replay->worst;
+    made_directory_close(&replay->made, good && made == TOOL_CLEAN);
+    replay->worst = tool_worse(replay->worst, made);
+    if (replay->worst <= TOOL_TORN_TAIL && !replay->tool->json)
+        printf("%s: a data directory of this state, for a server to start on\n", replay->made.target);
+}
+
+/* ---- One shard after the other -------------------------------------------------------------------------------------------------- */
 
 static void shard_run(struct replay *replay, uint32_t index)
 {
@@ -63,6 +138,8 @@ static void shard_run(struct replay *replay, uint32_t index)
     shard_replay_run(&shard);
     shard_replay_explain(&shard, stderr);
     enum tool_exit verdict = shard_replay_reach(&shard);
+    if (replay->tool->snapshot_path != NULL && replay->worst <= TOOL_TORN_TAIL)
+        verdict = tool_worse(verdict, shard_make(replay, &shard, verdict));
     shard_report(replay, &shard, verdict);
     if (shard.machine.engine != NULL && replay->tool->calendar_path != NULL)
         calendar_csv_collect(&replay->calendar, shard.machine.engine);
@@ -97,8 +174,15 @@ static void calendar_finish(struct replay *replay)
 enum tool_exit replay_command(struct tool *tool)
 {
     struct replay replay = { .tool = tool, .shards = json_array(), .worst = TOOL_CLEAN };
+    if (tool->snapshot_path != NULL &&
+        made_directory_check(&replay.made, tool->io, tool->snapshot_path) != TOOL_CLEAN) {
+        json_decref(replay.shards);
+        return TOOL_UNREADABLE;
+    }
     for (uint32_t shard = 0; shard < tool->directory.header.shards_count; shard++)
         shard_run(&replay, shard);
+    if (tool->snapshot_path != NULL)
+        made_finish(&replay);
     total_report(&replay);
     if (tool->calendar_path != NULL)
         calendar_finish(&replay);

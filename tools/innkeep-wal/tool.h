@@ -49,6 +49,7 @@ struct tool {
     uint32_t points_count;     /* diff: how many --lsn there are */
     uint32_t times_count;      /* diff: how many --time */
     const char *calendar_path; /* replay; NULL: none */
+    const char *snapshot_path; /* replay: the data directory to be made of the state; NULL: none */
     struct tool_delta deltas[WHAT_IF_DELTAS_MAX];
     size_t deltas_count;
     uint32_t shards; /* reshard: how many there are to be */
