@@ -56,19 +56,37 @@ static int recovery_visit(void *context, const struct wal_frame_header *frame)
     return 0;
 }
 
+/* What shows that more than a torn tail is missing. */
+static void explain_evidence(const struct wal_report *r, char *text, size_t size)
+{
+    if (r->evidence_index == 0)
+        snprintf(text, size, "no crash leaves a log like this, so what is missing may have been acknowledged");
+    else
+        snprintf(text, size,
+                 "evidence: frame %" PRIu64 " (segment %" PRIu64 ", offset %" PRIu64 ", log time %" PRIu64
+                 ") was written when all frames up to %" PRIu64 " were durable",
+                 r->evidence_index, r->evidence_segment_sequence, r->evidence_offset, r->evidence_time_ns,
+                 r->evidence_durable_index);
+}
+
 static int explain_damage(const struct shard *shard, char *why, size_t why_size)
 {
     const struct wal_report *r = &shard->report;
-    snprintf(
-        why, why_size,
-        "shard %u: acknowledged data is damaged: %s; %s at offset %" PRIu64 " (segment %" PRIu64 "), frame %" PRIu64
-        " to at least %" PRIu64 ", LSN %" PRIu64 " to at least %" PRIu64 "; evidence: frame %" PRIu64
-        " (segment %" PRIu64 ", offset %" PRIu64 ", log time %" PRIu64 ") was written when all frames up to %" PRIu64
-        " were durable. Nothing was changed. Copy the directory, look at it with innkeep-wal verify, and restore a "
-        "backup.",
-        shard->index, r->stop_reason, r->stop_path, r->stop_offset, r->stop_segment_sequence, r->stop_index,
-        r->stop_last_index, r->position.next_lsn, r->stop_last_lsn, r->evidence_index, r->evidence_segment_sequence,
-        r->evidence_offset, r->evidence_time_ns, r->evidence_durable_index);
+    char concerned[128];
+    char evidence[256];
+    if (r->stop_last_index >= r->stop_index && r->stop_last_lsn >= r->position.next_lsn)
+        snprintf(concerned, sizeof concerned,
+                 "frame %" PRIu64 " to at least %" PRIu64 ", LSN %" PRIu64 " to at least %" PRIu64, r->stop_index,
+                 r->stop_last_index, r->position.next_lsn, r->stop_last_lsn);
+    else
+        snprintf(concerned, sizeof concerned, "from frame %" PRIu64 " and LSN %" PRIu64 " on", r->stop_index,
+                 r->position.next_lsn);
+    explain_evidence(r, evidence, sizeof evidence);
+    snprintf(why, why_size,
+             "shard %u: acknowledged data is damaged: %s; %s at offset %" PRIu64 " (segment %" PRIu64
+             "), %s; %s. Nothing was changed. Copy the directory, look at it with innkeep-wal verify, and restore a "
+             "backup.",
+             shard->index, r->stop_reason, r->stop_path, r->stop_offset, r->stop_segment_sequence, concerned, evidence);
     return -EUCLEAN;
 }
 

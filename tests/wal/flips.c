@@ -116,7 +116,7 @@ static void run_sampled(struct run *run)
     const char *asked = getenv("INNKEEP_FLIPS");
     run->planned = (asked != NULL ? strtoull(asked, NULL, 10) : FLIPS_DEFAULT) / run->parts;
     cr_assert_gt(run->planned, 0u, "INNKEEP_FLIPS=%s is neither a number nor whole", asked);
-    struct random random = random_start("wal.bitflips");
+    struct random random = random_start("wal.*flips");
     random.state += run->part - 1;
     for (uint64_t i = 0; i < run->planned; i++)
         place_flip(run, place_draw(run->subject, &random));
