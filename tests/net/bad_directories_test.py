@@ -33,9 +33,11 @@ def run(*arguments, wrapper=()):
     return done
 
 
-def start(data, *options, wrapper=()):
+def start(data, *options, wrapper=(), accept_clock=True):
     """innkeepd on this directory, which is expected to refuse; one that does not is stopped, and exits 0."""
-    command = [*wrapper, SERVER, "--data", data, "--listen", "127.0.0.1:0", "--accept-clock", *options]
+    command = [*wrapper, SERVER, "--data", data, "--listen", "127.0.0.1:0", *options]
+    if accept_clock:  # the logs here have made-up times
+        command.append("--accept-clock")
     process = subprocess.Popen(list(map(str, command)), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
                                stdin=subprocess.DEVNULL)
     if process.stdout.readline():
@@ -314,8 +316,6 @@ class BadDirectories(unittest.TestCase):
 class DirectoriesThatOnlyLookBad(BadDirectories):
     """Nothing of what follows takes anything from the log."""
 
-    ROWS = []
-
     def test_a_stale_frame_behind_the_end_is_nothing(self):
         expected = run("replay", self.good).stdout
 
@@ -358,6 +358,13 @@ class DirectoriesThatOnlyLookBad(BadDirectories):
         self.expect_nothing_written(before, "read-only")
         for path in [self.data, *self.data.rglob("*")]:
             os.chmod(path, 0o755)
+
+    def test_a_log_that_ends_long_ago_is_not_gone_on_with_unasked(self):
+        before = self.spoil(lambda data, other: None)
+        done = start(self.data, accept_clock=False)
+        self.assertEqual((done.returncode, done.stdout), (1, ""), done)
+        self.assertRegex(done.stderr, "hours ahead of the log's last frame.*--accept-clock")
+        self.expect_nothing_written(before, "the clock")
 
     def test_a_live_directory_can_be_read_and_not_served_twice_or_cut(self):
         self.spoil(lambda data, other: None)
