@@ -17,7 +17,7 @@ struct warm_start_options {
     uint32_t reads_max; /* reads in flight through the io's ring; 0: at once */
     uint64_t lsn_max;   /* no snapshot with a later last LSN will do; NEVER_NS: any will */
     uint64_t time_max_ns;
-    bool oldest; /* the oldest one that is whole, for whoever wants to see as much of the log as there is */
+    bool oldest;          /* the oldest one that is whole, for whoever wants to see as much of the log as there is */
     uint64_t only_index;  /* this snapshot or none; 0: any */
     uint64_t segment_min; /* none behind which the log goes on in a segment below this one; 0: any */
     /* Either may be NULL. */
@@ -29,8 +29,8 @@ struct warm_start_options {
 struct warm_start {
     uint64_t index; /* of the snapshot's last frame; 0: there is none, begin with an empty machine */
     struct wal_start start;
-    uint64_t bytes; /* of pages */
-    uint64_t took_ns;
+    uint64_t bytes;          /* of pages */
+    uint64_t took_ns;        /* to read, verify and index them; not to get the memory */
     uint32_t passed_over;    /* snapshots that would have been better */
     uint64_t oldest_segment; /* that any kept snapshot needs, as the manifest says; 0: there is no manifest */
 };

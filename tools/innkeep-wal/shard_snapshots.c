@@ -175,6 +175,7 @@ static struct shard_snapshot *snapshot_find(const struct shard_snapshots *snapsh
 static void entry_compare(struct shard_snapshot *snapshot, const struct wal_manifest *manifest,
                           const struct wal_manifest_entry *entry)
 {
+    REQUIRE(snapshot != NULL);
     const struct wal_snapshot_header *header = &snapshot->header;
     snapshot->named = true;
     if (!snapshot->there)
