@@ -566,7 +566,7 @@ static int rounds_run(struct recovery *recovery)
         if (rc != 0 || recovery->findings.damage != NULL)
             return rc;
         rc = read_on(recovery);
-        if (rc != 0 || (round > 0 && recovery->position.next_index == before))
+        if (rc != 0 || recovery->source->glance || (round > 0 && recovery->position.next_index == before))
             return rc;
         rc = examine(recovery);
         if (rc != 0 || recovery->findings.evidence.index == 0)

@@ -10,14 +10,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Snapshots are read at once here; the disk of this test need not know of more. */
-__attribute__((weak)) void io_read(struct io *io, struct io_request *request, int file, void *bytes,
-                                   uint32_t size_bytes, uint64_t offset)
-{
-    (void)io, (void)request, (void)file, (void)bytes, (void)size_bytes, (void)offset;
-    cr_assert_fail("nothing is read by completion");
-}
-
 #define FRAMES 60
 #define CUT_FRAME 20 /* the first that does not stay whole; it has RECORDS records, of which one stays */
 #define RECORDS 3

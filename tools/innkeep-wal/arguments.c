@@ -3,6 +3,7 @@
 #include "engine/base/civil_date.h"
 #include "net/include/innkeep/innkeep.h"
 #include "tools/innkeep-wal/moment.h"
+#include "tools/quantity.h"
 
 #include <argp.h>
 #include <ctype.h>
@@ -27,10 +28,14 @@ enum {
     CUT = 1u << 7,
     RESTORE = 1u << 8,
     RESHARD = 1u << 9,
+    FOLLOW = 1u << 10,
 };
 
+#define FOLLOW_INTERVAL_NS NS_PER_SECOND
+#define FOLLOW_RATE (128 * MIB)
+
 static const char general_documentation[] =
-    "Looks at an Innkeep data directory and, but for cut, changes nothing, be the server running or not. COMMAND is "
+    "Looks at an Innkeep data directory and, but for cut, changes nothing in it, be the server running or not. COMMAND is "
     "one of:"
     "\v"
     "info      lists what is there: segments and other files, LSN and time ranges, limits, records by operation.\n"
@@ -45,6 +50,7 @@ static const char general_documentation[] =
     "diff      says what differs between two directories, or between two moments of one, in a hotel's terms.\n"
     "what-if   replays the log with more or fewer rooms, and says how much of the refused demand would have found "
     "some.\n"
+    "follow    keeps a copy of a directory that is being served, seconds behind.\n"
     "restore   makes a directory that a server can start on out of a copy of one.\n"
     "reshard   makes another directory with the same state over another number of shards.\n"
     "cut       ends the log at an LSN, for good: the only command that changes a log. It wants a backup and a yes.\n"
@@ -189,6 +195,26 @@ static const char restore_documentation[] =
     "  innkeep-wal restore ./copy ./data\n"
     "  innkeep-wal restore ./copy ./data --granted-lsn 0:1099511630000,1:1099511629000";
 
+static const char follow_documentation[] =
+    "Keeps COPY, on another disk say, a copy of the data directory SOURCE while that is being served, seconds behind."
+    "\v"
+    "The first time COPY is made, from the newest snapshots that are whole: COPY.copying, until it is complete. From then on, "
+    "once an interval, what came since is read as recovery reads it, and each frame that verifies is added; snapshots are verified, copied, and "
+    "given up with the log before them as the source does it. COPY ends clean, verifies at any time, and becomes a "
+    "directory to serve on with innkeep-wal restore.\n"
+    "\n"
+    "Started again, it goes on from what COPY holds. SIGTERM and SIGINT end it, with all it has copied durable. "
+    "Where the source has given up what was not copied yet, the shard is copied anew from its newest snapshots. A source that went on otherwise "
+    "than the copy (cut, restored) is refused, and the copy left as it is.\n"
+    "\n"
+    "What it says, once a second on a terminal and else once a minute: up to where the copy is, and how far it was behind at most since the line before, in "
+    "records and in time.\n"
+    "\n"
+    "Examples:\n"
+    "  innkeep-wal follow /var/lib/innkeep /mnt/other/innkeep\n"
+    "  innkeep-wal follow ./data ./copy --once && innkeep-wal verify ./copy\n"
+    "  innkeep-wal restore ./copy ./data-again";
+
 static const char reshard_documentation[] =
     "Makes OUT, a data directory with the state of DIR over N shards. DIR is only read, and no server may run on it."
     "\v"
@@ -243,12 +269,13 @@ static const struct command commands[] = {
     { "replay", REPLAY, replay_command, replay_documentation },
     { "diff", DIFF, diff_command, diff_documentation },
     { "what-if", WHAT_IF, what_if_command, what_if_documentation },
+    { "follow", FOLLOW, follow_command, follow_documentation },
     { "restore", RESTORE, restore_command, restore_documentation },
     { "reshard", RESHARD, reshard_command, reshard_documentation },
     { "cut", CUT, cut_command, cut_documentation },
 };
 
-#define COMMANDS_TEXT "info, verify, timeline, dump, replay, diff, what-if, restore, reshard, cut"
+#define COMMANDS_TEXT "info, verify, timeline, dump, replay, diff, what-if, follow, restore, reshard, cut"
 
 /* ---- The options ---------------------------------------------------------------------------------------------------------------- */
 
@@ -281,6 +308,9 @@ enum {
     KEY_YES,
     KEY_GRANTED_LSN,
     KEY_SHARDS,
+    KEY_INTERVAL,
+    KEY_ONCE,
+    KEY_RATE,
 };
 
 /* Option groups of argp keep this order in --help. */
@@ -328,8 +358,11 @@ static const struct {
         "The last LSNs that the original is known to have given out since", 3 },
       RESTORE },
     { { "backup", KEY_BACKUP, "DIR2", 0, "A complete copy of DIR", 3 }, CUT },
+    { { "interval", KEY_INTERVAL, "TIME", 0, "How often to look for what came since (default 1s)", 3 }, FOLLOW },
+    { { "once", KEY_ONCE, NULL, 0, "End when the copy is where the source was", 3 }, FOLLOW },
+    { { "rate", KEY_RATE, "SIZE", 0, "Copy at most so much a second; 0: as fast as it goes (default 128M)", 3 }, FOLLOW },
     { { "yes", KEY_YES, NULL, 0, "Do not ask", 3 }, CUT },
-    { { "json", KEY_JSON, NULL, 0, "Print JSON: one object, or one a line with dump and timeline", 3 }, ~0u },
+    { { "json", KEY_JSON, NULL, 0, "Print JSON: one object, or one a line with dump, timeline and follow", 3 }, ~0u },
 };
 
 struct arguments {
@@ -505,7 +538,7 @@ static error_t selection_option(int key, char *text, struct argp_state *state, s
 static void word_argument(struct argp_state *state, const struct arguments *arguments, const char *word)
 {
     struct tool *tool = arguments->tool;
-    bool takes_two = (arguments->command->bit & (DIFF | RESTORE | RESHARD)) != 0;
+    bool takes_two = (arguments->command->bit & (DIFF | FOLLOW | RESTORE | RESHARD)) != 0;
     bool is_second = tool->path != NULL && tool->other_path == NULL && takes_two;
     if (is_second)
         tool->other_path = word;
@@ -528,6 +561,25 @@ static void side_argument(struct argp_state *state, struct tool *tool, int key, 
         *(first ? &tool->to_ns : &tool->other_to_ns) = time_argument(state, "--time", text);
 }
 
+static error_t follow_option(int key, const char *text, struct argp_state *state, struct tool *tool)
+{
+    switch (key) {
+    case KEY_INTERVAL:
+        if (!quantity_parse_duration(text, &tool->interval_ns) || tool->interval_ns == 0)
+            argp_error(state, "--interval: \"%s\" is no duration such as 500ms, 1s or 5m", text);
+        return 0;
+    case KEY_RATE:
+        if (!quantity_parse_size(text, &tool->rate))
+            argp_error(state, "--rate: \"%s\" is no size such as 64M or 1G", text);
+        return 0;
+    case KEY_ONCE:
+        tool->once = true;
+        return 0;
+    default:
+        return ARGP_ERR_UNKNOWN;
+    }
+}
+
 /* What does not go together. */
 static void arguments_check(struct argp_state *state, const struct arguments *arguments)
 {
@@ -537,6 +589,8 @@ static void arguments_check(struct argp_state *state, const struct arguments *ar
         argp_error(state, "name a data directory");
     if (arguments->command->bit == DIFF && tool->other_path == NULL && tool->points_count + tool->times_count == 0)
         argp_error(state, "name a second directory, or a moment with --lsn or --time");
+    if (arguments->command->bit == FOLLOW && tool->other_path == NULL)
+        argp_error(state, "name the directory to follow, and the copy");
     if (arguments->command->bit == RESTORE && tool->other_path == NULL)
         argp_error(state, "name the backup, and the directory to be made");
     if (arguments->command->bit == RESHARD && (tool->other_path == NULL || tool->shards == 0))
@@ -619,6 +673,10 @@ static error_t option_parse(int key, char *text, struct argp_state *state)
     case ARGP_KEY_END:
         arguments_check(state, arguments);
         return 0;
+    case KEY_INTERVAL:
+    case KEY_RATE:
+    case KEY_ONCE:
+        return follow_option(key, text, state, tool);
     default:
         return selection_option(key, text, state, &tool->selection);
     }
@@ -660,6 +718,8 @@ static void command_parse(struct arguments *arguments, int argc, char **argv)
     const char *words = arguments->command->bit == DIFF ? "DIR [DIR]" : "DIR";
     if (arguments->command->bit == RESTORE)
         words = "BACKUP DIR";
+    else if (arguments->command->bit == FOLLOW)
+        words = "SOURCE COPY";
     else if (arguments->command->bit == RESHARD)
         words = "DIR OUT";
     const struct argp argp = { taken, option_parse, words, arguments->command->documentation, NULL, NULL, NULL };
@@ -669,6 +729,8 @@ static void command_parse(struct arguments *arguments, int argc, char **argv)
 static struct tool tool_defaults(void)
 {
     struct tool tool = { .with_outcomes = true, .shard = SHARD_ALL, .to_ns = NEVER_NS, .other_to_ns = NEVER_NS };
+    tool.interval_ns = FOLLOW_INTERVAL_NS;
+    tool.rate = FOLLOW_RATE;
     tool.selection.to_lsn = NEVER_NS;
     tool.selection.to_ns = NEVER_NS;
     for (size_t i = 0; i < ARRAY_COUNT(tool.to.lsn); i++)

@@ -43,7 +43,7 @@ struct tool {
     struct tool_point to;       /* replay; diff: of the first side */
     uint64_t to_ns;             /* replay, diff: NEVER_NS: no limit */
     const char
-        *other_path; /* diff: the second side; NULL: the same directory. cut: the backup. restore: what is made */
+        *other_path; /* diff: the second side; NULL: the same directory. cut: the backup. restore, follow: what is made */
     struct tool_point other_to; /* diff: where its log is to end */
     uint64_t other_to_ns;
     uint32_t points_count;     /* diff: how many --lsn there are */
@@ -54,6 +54,9 @@ struct tool {
     size_t deltas_count;
     uint32_t shards; /* reshard: how many there are to be */
     bool yes;        /* cut: asked and answered on the command line */
+    bool once;            /* follow: up to where the source is, and no further */
+    uint64_t interval_ns; /* follow */
+    uint64_t rate;        /* follow: bytes a second; 0: as fast as it goes */
     struct io *io;
     struct wal_directory directory;
 };
@@ -78,6 +81,7 @@ typedef enum tool_exit tool_command(struct tool *tool);
 MUST_USE tool_command cut_command;
 MUST_USE tool_command diff_command;
 MUST_USE tool_command dump_command;
+MUST_USE tool_command follow_command;
 MUST_USE tool_command info_command;
 MUST_USE tool_command replay_command;
 MUST_USE tool_command reshard_command;
