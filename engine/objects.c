@@ -34,9 +34,9 @@ bool engine_object_next(const struct engine *engine, uint64_t *place, struct eng
     while (*place < leases) {
         uint64_t at = ++*place;
         if (at <= properties) {
-            *object = (struct engine_object){ .kind = ENGINE_OBJECT_PROPERTY,
-                                              .property =
-                                                  property_at(&engine->inventory.properties, (uint32_t)at)->number };
+            *object =
+                (struct engine_object){ .kind = ENGINE_OBJECT_PROPERTY,
+                                        .property = property_at(&engine->inventory.properties, (uint32_t)at)->number };
             return true;
         }
         if (at <= reservations ? reservation_show(engine, (uint32_t)(at - properties), object)

@@ -152,8 +152,8 @@ static void passed_over_forget(struct beginning *beginning)
 static void beyond_look(struct beginning *beginning)
 {
     const struct wal_position *position = &beginning->start.position;
-    beginning->is_beyond = beginning->index != 0 && (position->next_lsn - 1 > beginning->to_lsn ||
-                                                     position->last_time_ns > beginning->to_ns);
+    beginning->is_beyond = beginning->index != 0 &&
+                           (position->next_lsn - 1 > beginning->to_lsn || position->last_time_ns > beginning->to_ns);
     if (beginning->is_beyond && beginning->machine != NULL)
         state_machine_reset(beginning->machine);
 }
@@ -213,7 +213,8 @@ json_t *beginning_json(const struct beginning *beginning)
     for (uint32_t i = 0; i < beginning->passed_over_count && i < BEGINNING_PASSED_OVER_MAX; i++) {
         const char *sentence = beginning->passed_over[i] != NULL ? beginning->passed_over[i] : "";
         json_t *string = json_string(sentence);
-        json_array_append_new(sentences, string != NULL ? string : json_string("a snapshot, in a path that is no UTF-8"));
+        json_array_append_new(sentences,
+                              string != NULL ? string : json_string("a snapshot, in a path that is no UTF-8"));
     }
     if (beginning->index == 0)
         return json_pack("{s:s, s:o}", "at", "log", "passed_over", sentences);

@@ -25,12 +25,13 @@ struct beginning {
     struct state_machine *machine; /* initialised and empty; NULL: nothing is replayed */
 
     /* Found. */
-    uint64_t index;          /* of the last frame in the snapshot that the machine was filled from; 0: the log's first frame is the beginning */
-    struct wal_start start;  /* behind it */
-    bool is_taken_over;      /* what the log's first frames go on from is in no log (a directory that was made of a state) */
-    bool is_beyond;          /* index != 0, but what is asked for lies in front of it: the machine is empty */
-    uint64_t segment_first;  /* that is there; 0: not looked for, or none */
-    uint64_t oldest_segment; /* that the manifest knows to be needed, 0: unknown */
+    uint64_t
+        index; /* of the last frame in the snapshot that the machine was filled from; 0: the log's first frame is the beginning */
+    struct wal_start start; /* behind it */
+    bool is_taken_over; /* what the log's first frames go on from is in no log (a directory that was made of a state) */
+    bool is_beyond;     /* index != 0, but what is asked for lies in front of it: the machine is empty */
+    uint64_t segment_first;                       /* that is there; 0: not looked for, or none */
+    uint64_t oldest_segment;                      /* that the manifest knows to be needed, 0: unknown */
     char *passed_over[BEGINNING_PASSED_OVER_MAX]; /* why each snapshot that would have been better was not taken */
     uint32_t passed_over_count;                   /* may be more */
     char why[WAL_SNAPSHOT_WHY_SIZE];              /* with an error */

@@ -167,8 +167,10 @@ static const char *lsn_judge(struct cut_survey *survey, const struct shard_repla
     if (survey->lsn == 0)
         return "at LSN 0 nothing would stay; a log keeps at least its first record";
     if (survey->lsn < survey->begin_lsn)
-        return say(survey, "LSN %" PRIu64 " lies in segments that were recycled: what is left begins with a snapshot at "
-                   "LSN %" PRIu64, survey->lsn, survey->begin_lsn);
+        return say(survey,
+                   "LSN %" PRIu64 " lies in segments that were recycled: what is left begins with a snapshot at "
+                   "LSN %" PRIu64,
+                   survey->lsn, survey->begin_lsn);
     if (survey->gap_lsn != 0 && survey->before_lsn == 0)
         return say(survey, "LSN %" PRIu64 " is not in the log, which begins at %" PRIu64, survey->lsn, survey->gap_lsn);
     if (survey->gap_lsn != 0)

@@ -177,8 +177,8 @@ static void ranges_text(const struct info *info, const struct wal_report *report
     char size[32];
     if (report->frames == 0)
         return;
-    printf("  frames     %s (%s)\n",
-           range_text(info->first_index, info->first_index + report->frames - 1, range), size_text(info->bytes, size));
+    printf("  frames     %s (%s)\n", range_text(info->first_index, info->first_index + report->frames - 1, range),
+           size_text(info->bytes, size));
     if (report->records > 0)
         printf("  LSN        %s\n", range_text(report->first_lsn, report->last_lsn, range));
     printf("  log time   %s to %s\n", printer_time(report->first_time_ns, first),
@@ -321,9 +321,9 @@ static json_t *snapshot_json(const struct shard_snapshot *snapshot)
 {
     char time[PRINTER_TIME_SIZE];
     const struct wal_snapshot_header *header = &snapshot->header;
-    json_t *object = json_pack("{s:o, s:s, s:s, s:b}", "frame", printer_json_number(snapshot->index), "verdict",
-                               tool_verdict_name(snapshot->verdict), "wrong", snapshot->wrong, "in_manifest",
-                               snapshot->named);
+    json_t *object =
+        json_pack("{s:o, s:s, s:s, s:b}", "frame", printer_json_number(snapshot->index), "verdict",
+                  tool_verdict_name(snapshot->verdict), "wrong", snapshot->wrong, "in_manifest", snapshot->named);
     if (object == NULL) /* a path that is no UTF-8 */
         object = json_pack("{s:o, s:s, s:b}", "frame", printer_json_number(snapshot->index), "verdict",
                            tool_verdict_name(snapshot->verdict), "in_manifest", snapshot->named);
@@ -407,14 +407,14 @@ static json_t *shard_json(const struct info *info, const struct shard_replay *re
             json_object_set_new(counts, operation_name((uint8_t)kind), printer_json_number(info->counts[kind]));
     for (size_t i = 0; i < info->files.count; i++)
         json_array_append_new(files, file_json(info, i));
-    json_t *object = json_pack(
-        "{s:i, s:s, s:o, s:o, s:o, s:o, s:o, s:s?, s:s?, s:o, s:o, s:o}", "shard", (int)info->shard, "verdict",
-        tool_verdict_name(verdict), "frames", printer_json_number(report->frames), "bytes",
-        printer_json_number(info->bytes), "records", printer_json_number(report->records), "first_lsn",
-        printer_json_number(report->first_lsn), "last_lsn", printer_json_number(report->last_lsn), "first_time",
-        none ? NULL : printer_time(report->first_time_ns, first), "last_time",
-        none ? NULL : printer_time(report->last_time_ns, last), "limits", limits_json(&info->limits), "operations",
-        counts, "files", files);
+    json_t *object =
+        json_pack("{s:i, s:s, s:o, s:o, s:o, s:o, s:o, s:s?, s:s?, s:o, s:o, s:o}", "shard", (int)info->shard,
+                  "verdict", tool_verdict_name(verdict), "frames", printer_json_number(report->frames), "bytes",
+                  printer_json_number(info->bytes), "records", printer_json_number(report->records), "first_lsn",
+                  printer_json_number(report->first_lsn), "last_lsn", printer_json_number(report->last_lsn),
+                  "first_time", none ? NULL : printer_time(report->first_time_ns, first), "last_time",
+                  none ? NULL : printer_time(report->last_time_ns, last), "limits", limits_json(&info->limits),
+                  "operations", counts, "files", files);
     ENSURE(object != NULL);
     json_t *snapshots = json_array();
     for (size_t i = 0; i < info->snapshots.count; i++)

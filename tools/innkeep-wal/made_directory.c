@@ -56,7 +56,8 @@ enum tool_exit made_directory_check(struct made_directory *made, struct io *io, 
     if (found == 0 || found == 1)
         return refuse("%s is there: making it was interrupted, or is under way. Remove it and run this again.",
                       made->directory.path);
-    return found == -ENOENT ? TOOL_CLEAN : refuse("%s cannot be looked at: %s.", made->directory.path, strerror(-found));
+    return found == -ENOENT ? TOOL_CLEAN
+                            : refuse("%s cannot be looked at: %s.", made->directory.path, strerror(-found));
 }
 
 /* Meta aside, or back in its place. */

@@ -62,14 +62,12 @@ static void shard_report(struct replay *replay, const struct shard_replay *shard
 /* The last LSN that the shard ever gave out, as far as its log knows, however early the replay stopped. */
 static uint64_t granted_lsn(const struct shard_replay *shard)
 {
-    struct shard_replay rest = { .tool = shard->tool,
-                                 .shard = shard->shard,
-                                 .to_lsn = NEVER_NS,
-                                 .to_ns = NEVER_NS,
-                                 .quiet = true };
+    struct shard_replay rest = {
+        .tool = shard->tool, .shard = shard->shard, .to_lsn = NEVER_NS, .to_ns = NEVER_NS, .quiet = true
+    };
     shard_replay_run(&rest);
-    uint64_t granted = rest.report.last_lsn > rest.report.stop_last_lsn ? rest.report.last_lsn
-                                                                        : rest.report.stop_last_lsn;
+    uint64_t granted =
+        rest.report.last_lsn > rest.report.stop_last_lsn ? rest.report.last_lsn : rest.report.stop_last_lsn;
     shard_replay_free(&rest);
     return granted > shard_replay_lsn(shard) ? granted : shard_replay_lsn(shard);
 }
@@ -89,13 +87,14 @@ static enum tool_exit made_check(struct replay *replay, const struct shard_repla
                                   .quiet = true };
     shard_replay_run(&again);
     shard_replay_explain(&again, stderr);
-    bool good = shard_replay_exit(&again) == TOOL_CLEAN &&
-                hash128_equal(shard_replay_hash(&again), shard_replay_hash(shard));
+    bool good =
+        shard_replay_exit(&again) == TOOL_CLEAN && hash128_equal(shard_replay_hash(&again), shard_replay_hash(shard));
     replay->next_lsn = shard_replay_lsn(&again);
     shard_replay_free(&again);
     if (good)
         return TOOL_CLEAN;
-    fprintf(stderr, "innkeep-wal: shard %u does not read in %s as it was written: this is a bug, and nothing was made\n",
+    fprintf(stderr,
+            "innkeep-wal: shard %u does not read in %s as it was written: this is a bug, and nothing was made\n",
             shard->shard, made.path);
     return TOOL_UNREADABLE;
 }

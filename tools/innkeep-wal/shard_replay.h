@@ -35,7 +35,7 @@ struct shard_replay {
     uint64_t to_lsn;         /* nothing behind it is applied; NEVER_NS: everything is */
     uint64_t to_ns;          /* no frame of a later log time is applied; NEVER_NS: every one is */
     shard_visit *visit;      /* or NULL */
-    shard_visit_frame *visit_frame; /* or NULL */
+    shard_visit_frame *visit_frame;         /* or NULL */
     shard_visit_beginning *visit_beginning; /* or NULL */
     enum beginning_wish begin;
     bool quiet; /* where it begins was told before: not again on stderr */
@@ -51,7 +51,7 @@ struct shard_replay {
         *broken; /* the log reads well, but no server wrote this, or a promise was broken; the replay's own storage */
     uint64_t broken_lsn;
     uint64_t elapsed_ns; /* what reading, checking and applying took */
-    bool recycled; /* a server gave up segments while they were read: what was found is nothing to go by */
+    bool recycled;       /* a server gave up segments while they were read: what was found is nothing to go by */
 
     /* Its own. */
     struct invariants invariants;

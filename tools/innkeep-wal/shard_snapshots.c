@@ -172,16 +172,14 @@ static struct shard_snapshot *snapshot_find(const struct shard_snapshots *snapsh
 }
 
 /* What it names and what lies there under the name. */
-static void entry_compare(struct shard_snapshot *snapshot, const struct wal_manifest *manifest,
-                          const struct wal_manifest_entry *entry)
+static void entry_compare(struct shard_snapshot *snapshot, const struct wal_manifest_entry *entry)
 {
     REQUIRE(snapshot != NULL);
     const struct wal_snapshot_header *header = &snapshot->header;
     snapshot->named = true;
     if (!snapshot->there)
         wrong_note(snapshot, TOOL_DAMAGED,
-                   "the snapshot of frame %" PRIu64 " (up to LSN %" PRIu64
-                   ") is missing, though the manifest names it",
+                   "the snapshot of frame %" PRIu64 " (up to LSN %" PRIu64 ") is missing, though the manifest names it",
                    entry->index, entry->next_lsn - 1);
     if (!snapshot->opened)
         return;
@@ -192,20 +190,16 @@ static void entry_compare(struct shard_snapshot *snapshot, const struct wal_mani
     if (entry->next_lsn != header->next_lsn || entry->segment_sequence != header->segment_sequence ||
         entry->segment_offset != header->segment_offset || entry->file_size != snapshot->file_size)
         wrong_note(snapshot, TOOL_DAMAGED,
-                   "manifest and snapshot of frame %" PRIu64 " disagree about its LSN, its place in the log or its size",
+                   "manifest and snapshot of frame %" PRIu64
+                   " disagree about its LSN, its place in the log or its size",
                    entry->index);
-    if (entry->segment_sequence < manifest->oldest_segment)
-        wrong_note(snapshot, TOOL_DAMAGED,
-                   "the manifest gives up segment %" PRIu64 ", in which the log goes on behind the snapshot of frame "
-                   "%" PRIu64,
-                   entry->segment_sequence, entry->index);
 }
 
 static void manifest_compare(struct shard_snapshots *snapshots)
 {
     const struct wal_manifest *manifest = &snapshots->manifest;
     for (uint32_t i = 0; snapshots->has_manifest && i < manifest->count; i++)
-        entry_compare(snapshot_find(snapshots, manifest->entries[i].index), manifest, &manifest->entries[i]);
+        entry_compare(snapshot_find(snapshots, manifest->entries[i].index), &manifest->entries[i]);
 }
 
 /* ---- All of them ---------------------------------------------------------------------------------------------------------------- */

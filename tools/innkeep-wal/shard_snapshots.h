@@ -21,11 +21,11 @@ struct shard_snapshot {
     struct hash128 block_check;        /* opened */
     struct engine_limits limits;       /* opened */
     uint64_t file_size;
-    enum tool_exit verdict;           /* TOOL_CLEAN, _DAMAGED or _UNREADABLE */
+    enum tool_exit verdict;            /* TOOL_CLEAN, _DAMAGED or _UNREADABLE */
     char wrong[WAL_SNAPSHOT_WHY_SIZE]; /* not TOOL_CLEAN: what, in a sentence without its period */
-    struct hash128 state_hash;        /* SHARD_SNAPSHOTS_ENGINE, and TOOL_CLEAN */
-    bool is_believed;                 /* a server would load it, whatever the verdict */
-    bool compared;                    /* the caller's: the log comes to the same state */
+    struct hash128 state_hash;         /* SHARD_SNAPSHOTS_ENGINE, and TOOL_CLEAN */
+    bool is_believed;                  /* a server would load it, whatever the verdict */
+    bool compared;                     /* the caller's: the log comes to the same state */
 };
 
 struct shard_snapshots {

@@ -535,8 +535,8 @@ static bool booking_is_told(const struct timeline *timeline, struct key key, con
         return false;
     if (selection->resource != 0 || (selection->room_type != 0 && selection->room_type != booking->room_type))
         return false;
-    return !selection->by_night || (selection->night >= booking->arrival &&
-                                    selection->night < booking->arrival + (int32_t)booking->nights);
+    return !selection->by_night ||
+           (selection->night >= booking->arrival && selection->night < booking->arrival + (int32_t)booking->nights);
 }
 
 static void hold_take(struct timeline *timeline, struct key key)

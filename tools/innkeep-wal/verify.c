@@ -19,7 +19,8 @@ struct verifying {
 
 /* ---- Snapshots against the log -------------------------------------------------------------------------------------------------- */
 
-__attribute__((format(printf, 2, 3))) static void snapshot_fail(struct shard_snapshot *snapshot, const char *format, ...)
+__attribute__((format(printf, 2, 3))) static void snapshot_fail(struct shard_snapshot *snapshot, const char *format,
+                                                                ...)
 {
     va_list arguments;
     snapshot->verdict = TOOL_DAMAGED;
@@ -126,7 +127,8 @@ static void snapshots_text(const struct verifying *verifying)
         const struct shard_snapshot *snapshot = &verifying->snapshots.items[i];
         printf("shard %u: snapshot of frame %" PRIu64, verifying->replay.shard, snapshot->index);
         if (snapshot->opened)
-            printf(", LSN %" PRIu64 ", %s", snapshot->header.next_lsn - 1, printer_time(snapshot->header.time_ns, time));
+            printf(", LSN %" PRIu64 ", %s", snapshot->header.next_lsn - 1,
+                   printer_time(snapshot->header.time_ns, time));
         printf(": %s\n", snapshot_words(verifying, snapshot));
     }
 }
@@ -160,7 +162,8 @@ static void snapshots_explain(const struct verifying *verifying, FILE *out)
     if (any_would_be_believed(verifying))
         fprintf(out, "  so        a server would begin with what is wrong: start none, and keep a copy of all of it\n");
     else
-        fprintf(out, "  so        the log gives the state all the same; a server passes over what is damaged and says so\n");
+        fprintf(out,
+                "  so        the log gives the state all the same; a server passes over what is damaged and says so\n");
 }
 
 static void verdict_text(const struct verifying *verifying)

@@ -35,9 +35,10 @@ struct what_if {
     uint32_t shard;
     struct state_machine other;
     int error;
-    json_t *begins; /* where reading began, by shard */
+    json_t *begins;     /* where reading began, by shard */
     uint64_t begin_lsn; /* the largest LSN in a snapshot that a shard began with; 0: none did */
-    uint64_t clamped;                          /* supply records whose rooms would have left 0..ROOMS_MAX; a snapshot's supply of a room type is one */
+    uint64_t
+        clamped; /* supply records whose rooms would have left 0..ROOMS_MAX; a snapshot's supply of a room type is one */
     uint64_t otherwise;                        /* commands other than reserves that were answered otherwise */
     struct gain gains[WHAT_IF_DELTAS_MAX + 1]; /* in the order of the deltas; the last: all other room types */
 };
@@ -278,11 +279,10 @@ static void report_json(const struct what_if *what_if)
         json_object_set_new(type, "rooms", json_integer(tool->deltas[i].rooms));
         json_array_append_new(types, type);
     }
-    json_t *all =
-        json_pack("{s:o, s:o, s:o, s:o, s:O, s:s}", "room_types", types, "others",
-                  gain_json(&what_if->gains[tool->deltas_count]), "clamped", printer_json_number(what_if->clamped),
-                  "answered_otherwise", printer_json_number(what_if->otherwise), "begins", what_if->begins,
-                  "caveats", caveats);
+    json_t *all = json_pack("{s:o, s:o, s:o, s:o, s:O, s:s}", "room_types", types, "others",
+                            gain_json(&what_if->gains[tool->deltas_count]), "clamped",
+                            printer_json_number(what_if->clamped), "answered_otherwise",
+                            printer_json_number(what_if->otherwise), "begins", what_if->begins, "caveats", caveats);
     ENSURE(all != NULL);
     json_dumpf(all, stdout, JSON_COMPACT);
     json_decref(all);
