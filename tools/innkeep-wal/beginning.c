@@ -119,11 +119,13 @@ static int machine_fill(struct beginning *beginning, bool oldest)
 /* The same without a machine: a snapshot whose checksums all verify says where to begin. */
 static int place_find(struct beginning *beginning)
 {
+    char path[WAL_PATH_SIZE];
     struct shard_snapshots snapshots;
+    wal_shard_path(&beginning->tool->directory, beginning->shard, path);
     uint64_t least = segment_min(beginning);
     int error = shard_snapshots_survey(beginning->tool, beginning->shard, SHARD_SNAPSHOTS_PAGES, &snapshots);
     if (error != 0)
-        snprintf(beginning->why, sizeof beginning->why, "the snapshots cannot be looked at: %s", strerror(-error));
+        snprintf(beginning->why, sizeof beginning->why, "%.500s cannot be listed: %s", path, strerror(-error));
     if (error == 0 && snapshots.has_manifest)
         beginning->oldest_segment = snapshots.manifest.oldest_segment;
     for (size_t i = snapshots.count; error == 0 && i-- > 0 && beginning->index == 0;) {
