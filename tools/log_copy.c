@@ -274,7 +274,7 @@ static int frame_write(struct log_copy *copy, const struct wal_frame_header *fra
 static int frame_visit(void *context, const struct wal_frame_header *frame)
 {
     struct log_copy *copy = context;
-    if (copy->at_frame && !copy->joined) {
+    if (!copy->joined) {
         if (!hash128_equal(frame->hash, copy->last_hash))
             return LOG_COPY_OTHER_HISTORY;
         copy->joined = true;
@@ -341,7 +341,7 @@ static int other_history_say(struct log_copy *copy)
 static int source_judge(struct log_copy *copy, int result, const struct wal_report *report)
 {
     bool gone = false;
-    bool well = result == 0 && (copy->joined || !copy->at_frame) && report->verdict != WAL_DAMAGED;
+    bool well = result == 0 && copy->joined && report->verdict != WAL_DAMAGED;
     if (well || result == LOG_COPY_STOPPED || (result < 0 && copy->why[0] != '\0'))
         return result;
     int error = gone_judge(copy, &gone);
@@ -351,7 +351,7 @@ static int source_judge(struct log_copy *copy, int result, const struct wal_repo
         return gone_say(copy);
     if (result < 0)
         return fail(copy, result, "%s: %s: %s.", report->stop_path, report->stop_reason, strerror(-result));
-    if (copy->at_frame && !copy->joined)
+    if (!copy->joined)
         return other_history_say(copy);
     return fail(copy, LOG_COPY_SOURCE_DAMAGED,
                 "shard %" PRIu32 " of the source is DAMAGED: frame %" PRIu64 " is missing or bad: %s (%s, offset %" PRIu64
@@ -367,7 +367,7 @@ int log_copy_read_on(struct log_copy *copy, bool whole)
     if (source.start != NULL)
         source.start = &start;
     source.glance = !whole;
-    copy->joined = false;
+    copy->joined = !copy->at_frame;
     copy->why[0] = '\0';
     int result = wal_read(copy->io, &source, frame_visit, copy, &report);
     if (result == LOG_COPY_OTHER_HISTORY)

@@ -64,7 +64,7 @@ struct log_copy {
     bool at_frame;            /* start is at the last frame copied, not behind it */
     struct wal_start start;
     struct hash128 last_hash;
-    bool joined;              /* the last frame copied was found in the source */
+    bool joined;              /* the last frame copied was found in the source, or there is none yet */
     int file;                 /* the segment that is being written; -1: none */
     uint64_t sequence;        /* its number */
     bool is_new;              /* it does not have its name yet */
