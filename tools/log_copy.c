@@ -706,11 +706,14 @@ static int held_read(struct log_copy *copy, struct wal_report *report)
 
 static int start_of_held(struct log_copy *copy)
 {
+    uint64_t oldest = 0;
     int error = held_snapshots(copy);
+    if (error == 0)
+        error = oldest_find(copy, copy->to, &oldest);
     if (error != 0)
         return error;
-    copy->from_beginning = copy->kept_count == 0;
-    return copy->kept_count == 0 ? 0 : start_at_snapshot(copy, copy->kept[copy->kept_count - 1].index);
+    copy->from_beginning = copy->kept_count == 0 || begins_at_frame_1(copy, oldest);
+    return copy->from_beginning ? 0 : start_at_snapshot(copy, copy->kept[copy->kept_count - 1].index);
 }
 
 /* What a crash in log_copy_replace left: from its first rename on, the new one counts. */

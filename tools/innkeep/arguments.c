@@ -36,6 +36,7 @@ enum option_key {
     OPTION_TTL,
     OPTION_SESSION,
     OPTION_HASH,
+    OPTION_RATE,
     OPTION_LAST,
 };
 
@@ -49,8 +50,11 @@ enum positional {
     POSITIONAL_KEY,
     POSITIONAL_RESOURCE,
     POSITIONAL_TOKEN,
-    POSITIONAL_LEVEL
+    POSITIONAL_LEVEL,
+    POSITIONAL_DIRECTORY
 };
+
+#define BACKUP_RATE (128 * MIB)
 #define POSITIONALS_MAX 3
 
 struct command {
@@ -138,6 +142,10 @@ static const struct argp_option options_lease_acquire[] = {
 };
 static const struct argp_option options_lease_renew[] = {
     OPTION("ttl", OPTION_TTL, "DURATION", "time to live from now on"),
+    OPTIONS_END,
+};
+static const struct argp_option options_backup[] = {
+    OPTION("rate", OPTION_RATE, "SIZE", "copy at most so much a second; 0: as fast as it goes (default 128M)"),
     OPTIONS_END,
 };
 static const struct argp_option options_status[] = {
@@ -252,6 +260,18 @@ static const struct command commands[] = {
       "Take a snapshot of every shard while it goes on serving, and wait until it is on disk: a restart then has "
       "nothing before it to "
       "replay.\vExample: innkeep snapshot" },
+    { "backup",
+      command_backup,
+      { POSITIONAL_DIRECTORY },
+      1,
+      0,
+      options_backup,
+      "DIR",
+      "Make DIR, a copy of the server's data while it goes on serving: a fresh snapshot of every shard and the log behind the one "
+      "before it, all verified on the way. DIR holds at least all that was acknowledged when this began; it must not be there, or be "
+      "empty, and appears when it is complete. To be run on the server's machine, by a user who may read its files. "
+      "`innkeep-wal verify DIR' checks it, `innkeep-wal restore DIR NEW' makes a directory to serve on out of it.\vExample: innkeep backup "
+      "/mnt/backup/innkeep-2026-12-24" },
     { "calendar",
       command_calendar,
       { POSITIONAL_PROPERTY, POSITIONAL_TYPE },
@@ -437,6 +457,10 @@ static error_t read_other_option(int key, char *text, struct argp_state *state, 
     case OPTION_HASH:
         a->with_hash = true;
         return 0;
+    case OPTION_RATE:
+        if (!quantity_parse_size(text, &a->rate))
+            bad_value(state, "--rate", text, "a size such as 64M or 1G is expected");
+        return 0;
     default:
         return ARGP_ERR_UNKNOWN;
     }
@@ -465,6 +489,9 @@ static void read_positional(enum positional positional, char *text, struct argp_
         return;
     case POSITIONAL_LEVEL:
         a->level = (uint32_t)read_number(state, "LEVEL", text, UINT32_MAX);
+        return;
+    case POSITIONAL_DIRECTORY:
+        a->directory = text;
         return;
     case POSITIONAL_NONE:
         argp_error(state, "\"%s\" is one argument too many", text);
@@ -532,7 +559,7 @@ static const char front_help[] = "Ask an Innkeep server, from the command line.\
                                  "  barrier [PROPERTY]                     calendar PROPERTY [TYPE]\n"
                                  "  lease acquire | renew | release | show PROPERTY RESOURCE [TOKEN]\n"
                                  "  status                                 raise-level [LEVEL]\n"
-                                 "  snapshot\n"
+                                 "  snapshot                               backup DIR\n"
                                  "`innkeep COMMAND --help' says more of each.\n\n"
                                  "Exit status: 0 done, 1 refused, 2 usage, 3 no answer or outcome unknown.\n\n"
                                  "Example: innkeep --server 127.0.0.1:7433 calendar 1 --from 2026-12-24 --nights 7";
@@ -568,6 +595,7 @@ static void arguments_init(struct arguments *a)
         .server = server != NULL && server[0] != '\0' ? server : INN_ADDRESS_DEFAULT,
         .retry = true,
         .level = INN_ENGINE_LEVEL,
+        .rate = BACKUP_RATE,
         .rooms = 1,
         .weekdays = INN_WEEKDAYS_ALL,
         .within_ns = 60 * NS_PER_SECOND,

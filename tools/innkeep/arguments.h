@@ -43,6 +43,8 @@ struct arguments {
     const char *owner;
     bool with_hash;
     uint32_t level;
+    const char *directory; /* backup: to be made */
+    uint64_t rate;         /* backup: bytes a second; 0: as fast as it goes */
 };
 
 /* Runs one command on an open connection; gives the exit code. */

@@ -1,4 +1,4 @@
-/* What each command of innkeep does: asks the server once and prints the answer (commands.c); snapshot.c asks until it is done. */
+/* What each command of innkeep does: asks the server once and prints the answer (commands.c); snapshot.c and backup.c ask until it is done. */
 #ifndef TOOLS_INNKEEP_COMMANDS_H
 #define TOOLS_INNKEEP_COMMANDS_H
 
@@ -19,6 +19,7 @@ command_run command_lookup;
 command_run command_barrier;
 command_run command_raise_level;
 command_run command_snapshot;
+command_run command_backup;
 command_run command_calendar;
 command_run command_lease_acquire;
 command_run command_lease_renew;
