@@ -324,7 +324,8 @@ static int gone_judge(struct log_copy *copy, bool *gone)
 static int gone_say(struct log_copy *copy)
 {
     return fail(copy, LOG_COPY_GONE,
-                "shard %" PRIu32 ": %s has given up the segments behind frame %" PRIu64 ", which the copy has not read.",
+                "shard %" PRIu32 ": %s has given up the segments behind frame %" PRIu64
+                ", which the copy has not read.",
                 copy->shard, copy->from, copy->last_index);
 }
 
@@ -354,7 +355,8 @@ static int source_judge(struct log_copy *copy, int result, const struct wal_repo
     if (!copy->joined)
         return other_history_say(copy);
     return fail(copy, LOG_COPY_SOURCE_DAMAGED,
-                "shard %" PRIu32 " of the source is DAMAGED: frame %" PRIu64 " is missing or bad: %s (%s, offset %" PRIu64
+                "shard %" PRIu32 " of the source is DAMAGED: frame %" PRIu64
+                " is missing or bad: %s (%s, offset %" PRIu64
                 "). The copy ends in front of it; keep it, and see innkeep-wal verify.",
                 copy->shard, report->stop_index, report->stop_reason, report->stop_path, report->stop_offset);
 }
@@ -462,8 +464,7 @@ static int move_write(struct snapshot_move *move, uint64_t index)
         result = move->error = table_write(move);
     io_close(copy->io, move->file);
     if (result == 0)
-        result = move->error =
-            wal_file_rename(copy->io, copy->to, index, WAL_SUFFIX_SNAPSHOT_TMP, WAL_SUFFIX_SNAPSHOT);
+        result = move->error = wal_file_rename(copy->io, copy->to, index, WAL_SUFFIX_SNAPSHOT_TMP, WAL_SUFFIX_SNAPSHOT);
     if (result == 0)
         return moved(copy, wal_snapshot_table_size(move->reader.block->header.data_size) + WAL_BLOCK_SIZE);
     int removed = io_unlink(copy->io, path);
@@ -716,6 +717,13 @@ static int start_of_held(struct log_copy *copy)
     return copy->from_beginning ? 0 : start_at_snapshot(copy, copy->kept[copy->kept_count - 1].index);
 }
 
+static int entry_visit(void *context, const char *name)
+{
+    (void)context;
+    (void)name;
+    return 1;
+}
+
 /* What a crash in log_copy_replace left: from its first rename on, the new one counts. */
 static int replaced_finish(struct log_copy *copy)
 {
@@ -723,8 +731,10 @@ static int replaced_finish(struct log_copy *copy)
     char old[WAL_PATH_SIZE + 8];
     snprintf(fresh, sizeof fresh, "%s" SUFFIX_NEW, copy->to);
     snprintf(old, sizeof old, "%s" SUFFIX_OLD, copy->to);
-    int error = access(copy->to, F_OK) == 0 ? 0 : io_rename(copy->io, fresh, copy->to);
-    if (error == 0)
+    int error = io_list(copy->io, copy->to, entry_visit, NULL);
+    if (error == -ENOENT)
+        error = io_rename(copy->io, fresh, copy->to);
+    if (error >= 0)
         error = directory_above_sync(copy->io, copy->to);
     if (error == 0)
         error = directory_remove(copy->io, fresh);

@@ -24,9 +24,9 @@
 #include "wal/snapshot_reader.h"
 
 /* What may come of it besides 0 and the negated errno of a disk; copy->why has a sentence for each of them, errno included. */
-#define LOG_COPY_STOPPED 1                /* tend said so; all that was copied stays good */
-#define LOG_COPY_GONE (-ESTALE)           /* the source has given up segments that the copy has not read: begin anew */
-#define LOG_COPY_OTHER_HISTORY (-EXDEV)   /* the source goes on otherwise behind some frame of the copy */
+#define LOG_COPY_STOPPED 1              /* tend said so; all that was copied stays good */
+#define LOG_COPY_GONE (-ESTALE)         /* the source has given up segments that the copy has not read: begin anew */
+#define LOG_COPY_OTHER_HISTORY (-EXDEV) /* the source goes on otherwise behind some frame of the copy */
 #define LOG_COPY_SOURCE_DAMAGED (-EBADMSG)
 #define LOG_COPY_COPY_DAMAGED (-EUCLEAN)
 
@@ -64,12 +64,12 @@ struct log_copy {
     bool at_frame;            /* start is at the last frame copied, not behind it */
     struct wal_start start;
     struct hash128 last_hash;
-    bool joined;              /* the last frame copied was found in the source, or there is none yet */
-    int file;                 /* the segment that is being written; -1: none */
-    uint64_t sequence;        /* its number */
-    bool is_new;              /* it does not have its name yet */
-    uint64_t unsynced_index;  /* the first frame in it that may not be durable; NEVER_NS: all are */
-    uint8_t *block;           /* WAL_SEGMENT_DATA_OFFSET bytes */
+    bool joined;             /* the last frame copied was found in the source, or there is none yet */
+    int file;                /* the segment that is being written; -1: none */
+    uint64_t sequence;       /* its number */
+    bool is_new;             /* it does not have its name yet */
+    uint64_t unsynced_index; /* the first frame in it that may not be durable; NEVER_NS: all are */
+    uint8_t *block;          /* WAL_SEGMENT_DATA_OFFSET bytes */
 };
 
 /* 0 or -ENOMEM. `root` is the copy's data directory, finished or being made. log_copy_free may be called either way. */

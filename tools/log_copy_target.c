@@ -171,6 +171,6 @@ int log_copy_target_appear(struct log_copy_target *target)
     memcpy(target->made.path, target->path, sizeof target->path);
     target->begun = false;
     error = above_sync(target);
-    return error == 0 ? 0 : fail(target, error, "%s is there, but may not be durable: %s.", target->path,
-                                 strerror(-error));
+    return error == 0 ? 0
+                      : fail(target, error, "%s is there, but may not be durable: %s.", target->path, strerror(-error));
 }

@@ -74,19 +74,30 @@ static void power_fail(const char *path)
     for (size_t i = 0; i < unsynced_count; i++) {
         memcpy(lost, bytes + unsynced[i].offset, unsynced[i].size);
         memset(bytes + unsynced[i].offset, 0, unsynced[i].size);
-        cr_assert_neq(copy_verdict(), WAL_DAMAGED, "write %zu of %zu that were not durable is lost", i + 1, unsynced_count);
+        cr_assert_neq(copy_verdict(), WAL_DAMAGED, "write %zu of %zu that were not durable is lost", i + 1,
+                      unsynced_count);
         memcpy(bytes + unsynced[i].offset, lost, unsynced[i].size);
         failures_tried++;
     }
 }
 
+/* True for a segment of the copy that has its name by now; its path. */
+static bool visible_path(int file, char path[96])
+{
+    size_t size = 0;
+    memcpy(path, paths[file], 96);
+    char *suffix = strrchr(path, '.');
+    if (strncmp(path, root, strlen(root)) != 0 || suffix == NULL)
+        return false;
+    memcpy(suffix, ".wal", 5);
+    return fake_io_file(path, &size) != NULL;
+}
+
 int __wrap_io_write_at(struct io *where, int file, const void *bytes, size_t size_bytes, uint64_t offset)
 {
     int error = __real_io_write_at(where, file, bytes, size_bytes, offset);
-    const char *path = paths[file];
-    size_t length = strlen(path);
-    bool visible = strncmp(path, root, strlen(root)) == 0 && strcmp(path + length - 4, ".wal") == 0;
-    if (!watched || error != 0 || !visible)
+    char path[sizeof paths[file]];
+    if (!watched || error != 0 || !visible_path(file, path))
         return error;
     if (file != unsynced_file)
         unsynced_count = 0;
@@ -122,13 +133,18 @@ static void frames_write(int count)
     world_stop(&world);
 }
 
+static void copy_init(void)
+{
+    copy = (struct log_copy){ .io = io, .source = &world.directory, .pace = &pace, .tend = nothing_tend };
+    cr_assert_eq(log_copy_init(&copy, root), 0);
+}
+
 static void copy_open(void)
 {
     const struct io_options options = { .ring_entries = 0 };
     const char *why = NULL;
     cr_assert_eq(io_create(&options, &io, &why), 0);
-    copy = (struct log_copy){ .io = io, .source = &world.directory, .pace = &pace, .tend = nothing_tend };
-    cr_assert_eq(log_copy_init(&copy, root), 0);
+    copy_init();
 }
 
 static void copy_close(void)
@@ -173,16 +189,47 @@ static void expect_all_of_it(void)
     cr_assert(hash128_equal(here.position.previous_hash, there.position.previous_hash));
 }
 
+/* While the log is written: what came since goes into a segment that the copy has, a few frames at a time. */
 Test(log_copy, a_power_failure_at_any_write_leaves_no_damage)
 {
-    log_and_copy_make("power");
+    snprintf(root, sizeof root, "/power-copy");
+    world_init(&world, "/power");
+    world_start(&world);
+    io = world.io;
+    cr_assert_eq(io_make_directory(io, root), 0);
+    copy_init();
+    (void)world_commit(&world, RECORD_SIZE);
+    cr_assert_eq(log_copy_begin(&copy), 0, "%s", copy.why);
     watched = true;
+    for (int i = 0; i < FRAMES_MORE; i++) {
+        cr_assert_eq(log_copy_read_on(&copy, i % 2 == 0), 0, "%s", copy.why);
+        for (int frame = 0; frame < 1 + i % 4; frame++)
+            (void)world_commit(&world, RECORD_SIZE);
+        if (i % 3 == 0)
+            world_noop(&world);
+    }
     cr_assert_eq(log_copy_read_on(&copy, true), 0, "%s", copy.why);
     watched = false;
-    cr_assert_gt(failures_tried, UINT64_C(3));
+    cr_assert_gt(failures_tried, (uint64_t)FRAMES_MORE);
     cr_assert_gt(copy.sequence, UINT64_C(2), "several segments are to be copied");
     expect_all_of_it();
-    copy_close();
+    log_copy_free(&copy);
+    world_stop(&world);
+}
+
+static int file_unlink(void *context, const char *name)
+{
+    char path[WAL_PATH_SIZE + 64];
+    snprintf(path, sizeof path, "%s/%s", (const char *)context, name);
+    cr_assert_eq(io_unlink(io, path), 0);
+    return 0;
+}
+
+/* The fake disk is small. */
+static void directory_clear(char *path)
+{
+    cr_assert_eq(io_list(io, path, file_unlink, path), 0);
+    cr_assert_eq(io_sync_directory(io, path), 0);
 }
 
 Test(log_copy, a_crash_at_any_step_leaves_a_copy_that_goes_on)
@@ -201,6 +248,8 @@ Test(log_copy, a_crash_at_any_step_leaves_a_copy_that_goes_on)
         copy_resume();
         cr_assert_eq(log_copy_read_on(&copy, true), 0, "step %u: %s", n, copy.why);
         expect_all_of_it();
+        directory_clear(copy.to);
+        directory_clear(copy.from);
         copy_close();
         steps = n;
     }

@@ -35,7 +35,8 @@ enum {
 #define FOLLOW_RATE (128 * MIB)
 
 static const char general_documentation[] =
-    "Looks at an Innkeep data directory and, but for cut, changes nothing in it, be the server running or not. COMMAND is "
+    "Looks at an Innkeep data directory and, but for cut, changes nothing in it, be the server running or not. COMMAND "
+    "is "
     "one of:"
     "\v"
     "info      lists what is there: segments, snapshots and other files, LSN and time ranges, limits, records by "
@@ -234,16 +235,20 @@ static const char restore_documentation[] =
 static const char follow_documentation[] =
     "Keeps COPY, on another disk say, a copy of the data directory SOURCE while that is being served, seconds behind."
     "\v"
-    "The first time COPY is made, from the newest snapshots that are whole: COPY.copying, until it is complete. From then on, "
-    "once an interval, what came since is read as recovery reads it, and each frame that verifies is added; snapshots are verified, copied, and "
+    "The first time COPY is made, from the newest snapshots that are whole: COPY.copying, until it is complete. From "
+    "then on, "
+    "once an interval, what came since is read as recovery reads it, and each frame that verifies is added; snapshots "
+    "are verified, copied, and "
     "given up with the log before them as the source does it. COPY ends clean, verifies at any time, and becomes a "
     "directory to serve on with innkeep-wal restore.\n"
     "\n"
     "Started again, it goes on from what COPY holds. SIGTERM and SIGINT end it, with all it has copied durable. "
-    "Where the source has given up what was not copied yet, the shard is copied anew from its newest snapshots. A source that went on otherwise "
+    "Where the source has given up what was not copied yet, the shard is copied anew from its newest snapshots. A "
+    "source that went on otherwise "
     "than the copy (cut, restored) is refused, and the copy left as it is.\n"
     "\n"
-    "What it says, once a second on a terminal and else once a minute: up to where the copy is, and how far it was behind at most since the line before, in "
+    "What it says, once a second on a terminal and else once a minute: up to where the copy is, and how far it was "
+    "behind at most since the line before, in "
     "records and in time.\n"
     "\n"
     "Examples:\n"
@@ -396,7 +401,8 @@ static const struct {
     { { "backup", KEY_BACKUP, "DIR2", 0, "A complete copy of DIR", 3 }, CUT },
     { { "interval", KEY_INTERVAL, "TIME", 0, "How often to look for what came since (default 1s)", 3 }, FOLLOW },
     { { "once", KEY_ONCE, NULL, 0, "End when the copy is where the source was", 3 }, FOLLOW },
-    { { "rate", KEY_RATE, "SIZE", 0, "Copy at most so much a second; 0: as fast as it goes (default 128M)", 3 }, FOLLOW },
+    { { "rate", KEY_RATE, "SIZE", 0, "Copy at most so much a second; 0: as fast as it goes (default 128M)", 3 },
+      FOLLOW },
     { { "yes", KEY_YES, NULL, 0, "Do not ask", 3 }, CUT },
     { { "json", KEY_JSON, NULL, 0, "Print JSON: one object, or one a line with dump, timeline and follow", 3 }, ~0u },
 };

@@ -26,8 +26,8 @@ struct follow {
     struct log_copy_pace pace;
     struct log_copy copies[WAL_SHARDS_MAX];
     uint32_t copies_count;
-    bool making;            /* the first copy: not under its name yet */
-    bool in_snapshot;       /* passes go on meanwhile */
+    bool making;      /* the first copy: not under its name yet */
+    bool in_snapshot; /* passes go on meanwhile */
     bool in_pass;
     uint64_t pass_due_ns;
     uint64_t pass_began_ns; /* the last one that came to its end; 0: none yet */
@@ -348,8 +348,7 @@ static int begin(struct follow *follow)
     if (result == 0)
         return copy_resume(follow);
     if (result == 1)
-        result =
-            log_copy_target_begin(&follow->target, tool->io, tool->other_path, &tool->directory.header);
+        result = log_copy_target_begin(&follow->target, tool->io, tool->other_path, &tool->directory.header);
     return result == 0 ? copy_make(follow) : result;
 }
 

@@ -42,8 +42,8 @@ struct tool {
     struct selection selection; /* dump, timeline */
     struct tool_point to;       /* replay; diff: of the first side */
     uint64_t to_ns;             /* replay, diff: NEVER_NS: no limit */
-    const char
-        *other_path; /* diff: the second side; NULL: the same directory. cut: the backup. restore, follow: what is made */
+    const char *
+        other_path; /* diff: the second side; NULL: the same directory. cut: the backup. restore, follow: what is made */
     struct tool_point other_to; /* diff: where its log is to end */
     uint64_t other_to_ns;
     uint32_t points_count;     /* diff: how many --lsn there are */
@@ -52,8 +52,8 @@ struct tool {
     const char *snapshot_path; /* replay: the data directory to be made of the state; NULL: none */
     struct tool_delta deltas[WHAT_IF_DELTAS_MAX];
     size_t deltas_count;
-    uint32_t shards; /* reshard: how many there are to be */
-    bool yes;        /* cut: asked and answered on the command line */
+    uint32_t shards;      /* reshard: how many there are to be */
+    bool yes;             /* cut: asked and answered on the command line */
     bool once;            /* follow: up to where the source is, and no further */
     uint64_t interval_ns; /* follow */
     uint64_t rate;        /* follow: bytes a second; 0: as fast as it goes */

@@ -267,10 +267,13 @@ static const struct command commands[] = {
       0,
       options_backup,
       "DIR",
-      "Make DIR, a copy of the server's data while it goes on serving: a fresh snapshot of every shard and the log behind the one "
-      "before it, all verified on the way. DIR holds at least all that was acknowledged when this began; it must not be there, or be "
+      "Make DIR, a copy of the server's data while it goes on serving: a fresh snapshot of every shard and the log "
+      "behind the one "
+      "before it, all verified on the way. DIR holds at least all that was acknowledged when this began; it must not "
+      "be there, or be "
       "empty, and appears when it is complete. To be run on the server's machine, by a user who may read its files. "
-      "`innkeep-wal verify DIR' checks it, `innkeep-wal restore DIR NEW' makes a directory to serve on out of it.\vExample: innkeep backup "
+      "`innkeep-wal verify DIR' checks it, `innkeep-wal restore DIR NEW' makes a directory to serve on out of "
+      "it.\vExample: innkeep backup "
       "/mnt/backup/innkeep-2026-12-24" },
     { "calendar",
       command_calendar,

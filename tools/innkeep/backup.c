@@ -167,7 +167,8 @@ static enum exit_code source_find(struct backup *backup)
     char *slash = strrchr(result.directory, '/');
     if (slash != NULL)
         *slash = '\0';
-    int error = slash == NULL ? -1 : wal_directory_inspect(backup->io, result.directory, &backup->source, why, sizeof why);
+    int error =
+        slash == NULL ? -1 : wal_directory_inspect(backup->io, result.directory, &backup->source, why, sizeof why);
     if (error != 0) {
         snprintf(sentence, sizeof sentence,
                  "the server's data is in %s, as the server sees it, and cannot be read from here: %s Run this on the "
@@ -308,9 +309,10 @@ enum exit_code command_backup(struct inn_connection *connection, const struct ar
     backup->source.lock_file = backup->target.made.lock_file = -1;
     backup->target.io = backup->io;
     uint64_t began_ns = io_now_ns(backup->io);
-    enum exit_code code = backup->shards_count <= WAL_SHARDS_MAX
-                              ? all_back_up(backup)
-                              : refuse(backup, "the server has more shards than this version knows; use its own innkeep.");
+    enum exit_code code =
+        backup->shards_count <= WAL_SHARDS_MAX
+            ? all_back_up(backup)
+            : refuse(backup, "the server has more shards than this version knows; use its own innkeep.");
     if (code == EXIT_DONE)
         report(backup, io_now_ns(backup->io) - began_ns);
     log_copy_target_drop(&backup->target);
