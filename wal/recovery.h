@@ -70,7 +70,8 @@ struct wal_source {
     uint32_t shard;
     uint32_t shards_count;
     uint64_t segment_size; /* from DIR/meta; 0: as the segments' own headers say */
-    bool glance; /* only reads on as far as the chain goes, for whoever comes back soon: what lies behind is not looked at, so neither a
+    bool
+        glance; /* only reads on as far as the chain goes, for whoever comes back soon: what lies behind is not looked at, so neither a
                   * torn tail nor a missing frame is told from the end */
 };
 
