@@ -58,9 +58,21 @@ static const char *head_look(const struct wal_snapshot_block *block, struct snap
     return agree ? NULL : "head and header disagree about LSN, log time or engine level";
 }
 
+/* The head of a version above this one's: whole, and nothing this program may judge. Its first four bytes say so in all versions to come. */
+static bool head_is_newer(const struct wal_snapshot_block *block)
+{
+    uint32_t version;
+    memcpy(&version, block->head, sizeof version);
+    return block->header.head_size >= sizeof version && version > SNAPSHOT_VERSION;
+}
+
 static int pages_load(struct state_machine *machine, struct wal_snapshot_reader *reader, struct loading *loading)
 {
     struct snapshot_head head;
+    if (head_is_newer(reader->block)) {
+        loading->wrong = "it was written by a newer Innkeep: use that version, or a later one";
+        return WAL_SNAPSHOT_NEWER;
+    }
     loading->wrong = head_look(reader->block, &head);
     if (loading->wrong != NULL)
         return WAL_SNAPSHOT_DAMAGED;

@@ -569,6 +569,8 @@ uint64_t wal_snapshot_due_ns(const struct wal_snapshot_writer *writer)
 
 void wal_snapshot_rate_set(struct wal_snapshot_writer *writer, uint64_t bytes_per_second)
 {
+    if (writer->rate == bytes_per_second)
+        return;
     writer->rate = bytes_per_second;
     writer->next_write_ns = 0;
 }
@@ -675,7 +677,7 @@ static int leftover_visit(void *context, const char *name)
     return rc != 0 ? rc : unlink_if_there(writer->io, path);
 }
 
-/* Keeps the snapshot if it opens; one that does not is not relied on, and the disk that cannot be read is an error. */
+/* Keeps the snapshot if it opens; one that does not, for whatever reason, is not relied on. */
 static int kept_try(struct wal_snapshot_writer *writer, uint64_t index)
 {
     struct wal_snapshot_reader reader;
@@ -686,7 +688,20 @@ static int kept_try(struct wal_snapshot_writer *writer, uint64_t index)
         writer->kept[writer->state.kept++] = writer->fresh;
     }
     wal_snapshot_close(&reader);
-    return rc == WAL_SNAPSHOT_DAMAGED || rc == WAL_SNAPSHOT_FOREIGN || rc == WAL_SNAPSHOT_NEWER ? 0 : rc;
+    return rc == -ENOMEM ? rc : 0;
+}
+
+/* True if the manifest names what is kept: one that a crash left behind may still need what is not. */
+static bool manifest_agrees(struct wal_snapshot_writer *writer)
+{
+    struct wal_manifest *manifest = malloc(sizeof(*manifest));
+    char why[WAL_SNAPSHOT_WHY_SIZE];
+    bool agrees = manifest != NULL && wal_manifest_read(writer->io, &writer->options.place, manifest, why) == 0 &&
+                  manifest->count == writer->state.kept;
+    for (uint32_t i = 0; agrees && i < manifest->count; i++)
+        agrees = manifest->entries[i].index == writer->kept[i].entry.index;
+    free(manifest);
+    return agrees;
 }
 
 static int kept_find(struct wal_snapshot_writer *writer)
@@ -698,7 +713,10 @@ static int kept_find(struct wal_snapshot_writer *writer)
             rc = kept_try(writer, snapshots.indexes[i]);
     wal_snapshots_free(&snapshots);
     kept_report(writer);
-    writer->look_due = rc == 0 && writer->state.kept == WAL_SNAPSHOTS_KEPT;
+    bool agrees = rc == 0 && writer->state.kept == WAL_SNAPSHOTS_KEPT && manifest_agrees(writer);
+    writer->look_due = agrees;
+    if (!agrees)
+        writer->state.oldest_segment = 0; /* nothing goes before the next manifest */
     return rc;
 }
 

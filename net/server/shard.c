@@ -473,6 +473,7 @@ int shard_finish(struct shard *shard)
 {
     REQUIRE(shard->quiet);
     shard->finishing = true;
+    snapshots_give_up(shard); /* nobody tends it from here on, and frames must not wait for its copies */
     for (;;) {
         shard->now_ns = io_now_ns(shard->io);
         int error = shard_apply(shard);

@@ -26,9 +26,11 @@ static int directory_resolve(const char *directory, char absolute[SNAPSHOT_DIREC
     return 0;
 }
 
-static bool history_keeps(void *context, uint64_t index)
+/* While somebody copies the files, all of them. */
+static bool snapshot_stays(void *context, uint64_t index)
 {
-    return log_history_keeps(context, index);
+    const struct shard *shard = context;
+    return shard->now_ns < shard->snapshots.keep_until_ns || log_history_keeps(&shard->snapshots.history, index);
 }
 
 static int first_segment_look(struct io *io, const char *directory, bool *there)
@@ -88,8 +90,8 @@ int snapshots_open(struct shard *shard, const struct engine_limits *limits, cons
         .buffer = wal_guest_buffer(&wal),
         .bytes = buffer,
         .trusted_index = shard->warm.index,
-        .keeps = history_keeps,
-        .keeps_context = &snapshots->history,
+        .keeps = snapshot_stays,
+        .keeps_context = shard,
     };
     memcpy(options.place.uuid, shard->directory->header.uuid, sizeof options.place.uuid);
     int error = directory_resolve(directory, snapshots->directory);
@@ -196,9 +198,8 @@ static void snapshot_start(struct shard *shard)
     };
     struct wal_snapshot_source source = { .context = snapshot_capture(engine), .next = chunk_next, .fill = chunk_fill };
     wal_snapshot_begin(snapshots->writer, &what, &head, sizeof head, &source);
-    snapshots->newest = applied->place;
-    snapshots->newest_time_ns = applied->position.last_time_ns;
-    snapshots->wanted = false;
+    snapshots->taking = applied->place;
+    snapshots->taking_time_ns = applied->position.last_time_ns;
     snapshots->running = true;
 }
 
@@ -218,15 +219,17 @@ static void snapshot_report(const struct shard *shard, const struct wal_snapshot
             no_room ? "more was changed at once than there is room for copies of" : strerror(-state->error));
 }
 
-/* A snapshot is complete. Returns below which segment nothing is needed any more, 0 where all are. */
-static uint64_t history_note(struct shard *shard, const struct wal_snapshot_state *state)
+static void snapshot_done(struct shard *shard, const struct wal_snapshot_state *state)
 {
     struct shard_snapshots *snapshots = &shard->snapshots;
+    snapshots->newest = snapshots->taking;
+    if (state->newest_lsn >= snapshots->wanted_lsn)
+        snapshots->wanted = false;
     log_history_add(&snapshots->history, &(struct log_history_entry){ .index = state->index,
-                                                                      .time_ns = snapshots->newest_time_ns,
+                                                                      .time_ns = snapshots->taking_time_ns,
                                                                       .place = snapshots->newest });
     log_history_prune(&snapshots->history, snapshots->applied.place, snapshots->applied.position.last_time_ns);
-    return log_history_oldest_segment(&snapshots->history, state->oldest_segment);
+    snapshots->oldest_segment = log_history_oldest_segment(&snapshots->history, state->oldest_segment);
 }
 
 static void snapshot_end_look(struct shard *shard)
@@ -238,9 +241,11 @@ static void snapshot_end_look(struct shard *shard)
     if (state.status == WAL_SNAPSHOT_RUNNING)
         return;
     snapshots->running = false;
-    snapshot_report(shard, &state);
+    if (!snapshots->given_up || state.status == WAL_SNAPSHOT_DONE)
+        snapshot_report(shard, &state);
+    snapshots->given_up = false;
     if (state.status == WAL_SNAPSHOT_DONE)
-        snapshots->oldest_segment = history_note(shard, &state);
+        snapshot_done(shard, &state);
     else
         snapshots->not_before_ns = shard->now_ns + RETRY_AFTER_NS;
 }
@@ -277,6 +282,11 @@ uint64_t snapshots_due_ns(const struct shard *shard)
 
 /* ---- Who asks -------------------------------------------------------------------------------------------------------- */
 
+static uint64_t later(uint64_t a, uint64_t b)
+{
+    return a > b ? a : b;
+}
+
 void snapshots_answer(struct shard *shard, const struct snapshot_request *request, struct snapshot_result *result)
 {
     struct shard_snapshots *snapshots = &shard->snapshots;
@@ -284,7 +294,7 @@ void snapshots_answer(struct shard *shard, const struct snapshot_request *reques
     uint64_t last_lsn = engine_last_lsn(shard->machine.engine);
     bool all_there = state.kept > 0 && state.newest_lsn >= last_lsn;
     if (request->keep_ns != 0)
-        snapshots->keep_until_ns = shard->now_ns + request->keep_ns;
+        snapshots->keep_until_ns = later(snapshots->keep_until_ns, shard->now_ns + request->keep_ns);
     if (request->take != 0 && !all_there && !shard->draining) {
         snapshots->wanted = true;
         snapshots->wanted_lsn = last_lsn;
@@ -349,13 +359,19 @@ static int run_out(struct shard *shard)
     return 0;
 }
 
+void snapshots_give_up(struct shard *shard)
+{
+    struct shard_snapshots *snapshots = &shard->snapshots;
+    if (!snapshots->running)
+        return;
+    wal_snapshot_abandon(snapshots->writer);
+    snapshot_end(shard->machine.engine);
+    snapshots->given_up = true;
+}
+
 int snapshots_finish(struct shard *shard)
 {
     struct shard_snapshots *snapshots = &shard->snapshots;
-    if (snapshots->running) {
-        wal_snapshot_abandon(snapshots->writer);
-        snapshot_end(shard->machine.engine);
-    }
     int error = run_out(shard);
     if (error != 0 || shard->options->snapshot_every == 0)
         return error;

@@ -22,8 +22,10 @@ struct shard_snapshots {
     uint8_t *buffer;          /* that the writer writes from */
     struct wal_start applied; /* behind the last frame that the engine has applied */
     uint32_t applied_level;   /* of that frame */
-    struct wal_place newest;  /* where the log goes on behind the newest snapshot, or the one being taken */
-    uint64_t newest_time_ns;  /* log time there */
+    struct wal_place newest;  /* where the log goes on behind the newest snapshot */
+    struct wal_place taking;  /* and behind the one being taken */
+    uint64_t taking_time_ns;  /* log time there */
+    bool given_up;            /* on purpose: that is no failure to tell of */
     bool running;             /* the writer is at it, or its end was not looked at */
     bool wanted;              /* one was asked for */
     uint64_t wanted_lsn;      /* that it shall contain */
@@ -52,6 +54,9 @@ uint64_t snapshots_due_ns(const struct shard *shard);
 void snapshots_answer(struct shard *shard, const struct snapshot_request *request, struct snapshot_result *result);
 /* The fields of STATUS that are about snapshots. */
 void snapshots_status(const struct shard *shard, struct status_result *result);
+
+/* Gives a running snapshot up, as the end comes. */
+void snapshots_give_up(struct shard *shard);
 
 /* The last act: a snapshot of what there is at the end, so that the next start need not replay anything. 0, or a negated errno if the ring is
  * lost; a snapshot that fails is no failure. */
