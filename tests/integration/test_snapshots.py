@@ -102,6 +102,18 @@ class Snapshots(Case):
         self.expect(again, Status.OK, running=0, newest_lsn=again.lsn)
         self.assertEqual(again.directory.rstrip(b"\0").decode(), str(self.folder.resolve()))
 
+    def test_stay_while_somebody_copies_them(self):
+        self.load_until_snapshots(2)
+        self.expect(self.client.call(ink.snapshot(0, take=False, keep_ns=60 * ink.SECOND)), Status.OK)
+        self.expect(self.client.call(ink.snapshot(0, take=False, keep_ns=1)), Status.OK)
+        kept = self.snapshots()
+        segments = sorted(self.folder.glob("*.wal"))[-2:]
+        for _ in range(3):
+            taken = self.server.status().snapshots_taken
+            self.client.call(ink.snapshot(0, take=True))
+            self.eventually(lambda: self.load(BATCH) or self.server.status().snapshots_taken > taken, "a snapshot")
+        self.assertTrue(all(path.exists() for path in kept + segments))
+
     def test_survive_a_crash_at_any_moment(self):
         for _ in range(8):
             self.client.call(ink.snapshot(0, take=True))
@@ -173,10 +185,11 @@ class Snapshots(Case):
         self.client.call(ink.snapshot(0, take=True))
         self.eventually(lambda: self.load(1) or self.server.status().snapshots_failed > 0, "a failed snapshot")
         self.assertEqual(self.snapshots()[-1], kept[-1])
-        self.load(BATCH)
         for path in self.folder.glob("*.snapshot.tmp"):
             if path.is_dir():
                 path.rmdir()
+        self.eventually(lambda: self.load(1) or self.server.status().snapshot_lsn >= status.lsn,
+                        "what was asked for, by itself", timeout=40)
         state_hash = self.end(self.server.kill)
         self.server.start()
         self.judge(state_hash)

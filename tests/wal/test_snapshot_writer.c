@@ -47,6 +47,17 @@ static struct wal_manifest manifest_read(void)
     return manifest;
 }
 
+/* In place of the one that is there. */
+static void manifest_write(const struct wal_manifest *manifest)
+{
+    char path[WAL_FILE_PATH_SIZE];
+    size_t size = 0;
+    snprintf(path, sizeof path, "%s/" WAL_MANIFEST_NAME, world.place.directory);
+    uint8_t *bytes = fake_io_file(path, &size);
+    cr_assert_eq(size, sizeof *manifest);
+    memcpy(bytes, manifest, sizeof *manifest);
+}
+
 static void assert_reads(uint64_t index)
 {
     int rc = snapshots_read(&world, index, 4);
@@ -137,6 +148,25 @@ Test(snapshot_writer, a_restart_knows_what_is_kept)
     snapshots_make(&world, 47, SMALL);
     cr_assert_not(snapshot_is_there(10));
     cr_assert_eq(manifest_read().entries[1].index, 25u);
+    snapshots_close(&world);
+}
+
+/* As after a crash between the third's name and its manifest. */
+Test(snapshot_writer, what_an_older_manifest_names_stays_until_the_next_is_durable)
+{
+    world_begin();
+    snapshots_open(&world, 0);
+    snapshots_make(&world, 10, SMALL);
+    snapshots_make(&world, 25, SMALL);
+    struct wal_manifest older = manifest_read();
+    snapshots_make(&world, 47, SMALL);
+    snapshots_close(&world);
+    manifest_write(&older);
+    snapshots_open(&world, 47);
+    cr_assert_eq(state_now().kept, 2u);
+    cr_assert_eq(state_now().oldest_segment, 0u, "the manifest needs what is in front of the second");
+    snapshots_make(&world, 60, SMALL);
+    cr_assert_eq(state_now().oldest_segment, snapshots_header(47, SMALL).segment_sequence);
     snapshots_close(&world);
 }
 
@@ -294,6 +324,7 @@ Test(snapshot_writer, a_rate_is_kept_with_one_write_at_a_time)
     uint64_t began_ns = io_now_ns(world.io);
     snapshots_begin(&world, 10, 21 * WAL_SNAPSHOT_CHUNK_SIZE);
     while (state_now().status == WAL_SNAPSHOT_RUNNING) {
+        wal_snapshot_rate_set(world.writer, 10 * WAL_SNAPSHOT_CHUNK_SIZE); /* said each turn, as a server does */
         wal_snapshot_tend(world.writer, io_now_ns(world.io));
         cr_assert_leq(fake_io_pending_count(), 1u);
         if (state_now().status == WAL_SNAPSHOT_RUNNING)
