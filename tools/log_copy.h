@@ -94,9 +94,6 @@ MUST_USE int log_copy_refresh(struct log_copy *copy);
 /* Begins anew beside what there is, which goes once the new copy of the shard is complete. What log_copy_begin and log_copy_read_on return. */
 MUST_USE int log_copy_replace(struct log_copy *copy);
 
-/* Where the log goes on behind a snapshot. */
-struct wal_start log_copy_start_behind(const struct wal_snapshot_header *header);
-
 /* A directory in the making: PATH.copying becomes PATH in one rename, with meta last, so nothing takes half a copy for a whole one. */
 struct log_copy_target {
     struct io *io;
