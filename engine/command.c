@@ -4,18 +4,12 @@
 
 #include <string.h>
 
-enum operation_class operation_class(uint8_t kind)
-{
-    switch (kind) {
-#define OPERATION_CLASS(name, number, item, class) \
-    case number:                                   \
-        return OPERATION_CLASS_##class;
-        OPERATION_MAP(OPERATION_CLASS)
+const uint8_t operation_classes[UINT8_MAX + 1] = {
+#define OPERATION_CLASS(name, number, item, class) [number] = OPERATION_CLASS_##class,
+    OPERATION_MAP(OPERATION_CLASS)
 #undef OPERATION_CLASS
-    default:
-        return OPERATION_CLASS_UNKNOWN;
-    }
-}
+};
+static_assert(OPERATION_CLASS_UNKNOWN == 0, "what the map does not name is unknown");
 
 /* The map's names are in capitals; people and scripts read them in small letters. */
 const char *operation_name(uint8_t kind)

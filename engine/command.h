@@ -592,7 +592,13 @@ COMMAND_FIELD(hello_result, server_time_ns, 96);
 
 /* ---- What can be known of an item without any state ----------------------------------------------------------------- */
 
-enum operation_class operation_class(uint8_t kind);
+extern const uint8_t operation_classes[UINT8_MAX + 1]; /* enum operation_class by kind */
+
+/* Asked several times for each record that is applied, so a load instead of a call. */
+static inline enum operation_class operation_class(uint8_t kind)
+{
+    return (enum operation_class)operation_classes[kind];
+}
 
 /* "reserve"; "unknown". Static storage. */
 const char *operation_name(uint8_t kind);

@@ -45,26 +45,6 @@ static void room_type_link(struct inventory *inventory, uint32_t index)
     type->ordinal = ++property->types_count;
 }
 
-uint32_t room_type_add(struct inventory *inventory, uint32_t property, uint32_t number, uint16_t rooms)
-{
-    const struct property *owner = property_at(&inventory->properties, property);
-    REQUIRE(number != 0);
-    REQUIRE(rooms <= ROOMS_MAX);
-    REQUIRE(room_type_find(inventory, owner->number, number) == 0);
-    uint32_t index = pool_take(&inventory->types);
-    struct room_type *type = room_type_edit(inventory, index);
-    type->property_number = owner->number;
-    type->number = number;
-    type->business_date = owner->business_date;
-    type->property = property;
-    type->rooms = rooms;
-    room_type_link(inventory, index);
-    room_type_index(inventory, index);
-    for (uint32_t i = 0; i < inventory->horizon_nights; i++)
-        inventory_night_edit(inventory, index, type->business_date + (int32_t)i)->sellable = (int16_t)rooms;
-    return index;
-}
-
 static uint32_t ring_slot(const struct inventory *inventory, int32_t night)
 {
     int32_t ring = (int32_t)inventory->ring_nights;
@@ -133,6 +113,30 @@ static struct night *night_walk_next(struct night_walk *walk)
     struct night *night = &walk->ring[walk->slot];
     walk->slot = walk->slot + 1 == walk->ring_nights ? 0 : walk->slot + 1;
     return night;
+}
+
+uint32_t room_type_add(struct inventory *inventory, uint32_t property, uint32_t number, uint16_t rooms)
+{
+    const struct property *owner = property_at(&inventory->properties, property);
+    REQUIRE(number != 0);
+    REQUIRE(rooms <= ROOMS_MAX);
+    REQUIRE(room_type_find(inventory, owner->number, number) == 0);
+    uint32_t index = pool_take(&inventory->types);
+    struct room_type *type = room_type_edit(inventory, index);
+    type->property_number = owner->number;
+    type->number = number;
+    type->business_date = owner->business_date;
+    type->property = property;
+    type->rooms = rooms;
+    room_type_link(inventory, index);
+    room_type_index(inventory, index);
+    struct stay open = { .type = index,
+                         .arrival = type->business_date,
+                         .departure = type->business_date + (int32_t)inventory->horizon_nights };
+    struct night_walk walk = night_walk_edit(inventory, open);
+    for (uint32_t i = 0; i < inventory->horizon_nights; i++)
+        night_walk_next(&walk)->sellable = (int16_t)rooms;
+    return index;
 }
 
 void inventory_prefetch_index(const struct inventory *inventory, uint64_t property_number, uint32_t number)

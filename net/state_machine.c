@@ -230,10 +230,17 @@ int state_machine_step(struct state_machine *machine, const struct record_header
                        union apply_result *result)
 {
     REQUIRE(machine->error == NULL);
-    REQUIRE(machine->engine != NULL);
     enum status verdict = record_check(record, record->size);
     if (verdict != STATUS_OK)
         return fail(machine, -EBADMSG, lsn, status_text(verdict));
+    return state_machine_step_checked(machine, record, lsn, result);
+}
+
+int state_machine_step_checked(struct state_machine *machine, const struct record_header *record, uint64_t lsn,
+                               union apply_result *result)
+{
+    REQUIRE(machine->error == NULL);
+    REQUIRE(machine->engine != NULL);
     if (lsn <= engine_last_lsn(machine->engine))
         return fail(machine, -EBADMSG, lsn, "an LSN comes twice or goes back");
     if (record->kind == OPERATION_CONFIG) {
@@ -289,7 +296,7 @@ int state_machine_apply(struct state_machine *machine, const struct wal_frame_he
     for (uint64_t lsn = frame->first_lsn; record != NULL; lsn++) {
         union apply_result result;
         prefetch_step(&prefetch, machine->engine);
-        error = state_machine_step(machine, record, lsn, &result);
+        error = state_machine_step_checked(machine, record, lsn, &result);
         if (error != 0)
             return error;
         if (visit != NULL)

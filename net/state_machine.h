@@ -60,5 +60,8 @@ MUST_USE int state_machine_apply(struct state_machine *machine, const struct wal
 MUST_USE int state_machine_begin(struct state_machine *machine, const struct wal_frame_header *frame);
 MUST_USE int state_machine_step(struct state_machine *machine, const struct record_header *record, uint64_t lsn,
                                 union apply_result *result);
+/* The same for a record that has passed record_check, for whoever checked all of a frame to look ahead in it. */
+MUST_USE int state_machine_step_checked(struct state_machine *machine, const struct record_header *record, uint64_t lsn,
+                                        union apply_result *result);
 
 #endif

@@ -78,11 +78,13 @@ static void engine_check_when_due(struct shard_replay *replay)
 static void record_apply(struct shard_replay *replay, const struct record_header *record, uint64_t lsn,
                          union apply_result *result)
 {
-    /* What has not been checked yet may not be looked at: the machine does so first. */
-    bool check = replay->check && record_check(record, record->size) == STATUS_OK;
+    /* What has not been checked yet may not be looked at. The machine says what is wrong with it. */
+    bool fit = replay->frame_is_fit || record_check(record, record->size) == STATUS_OK;
+    bool check = replay->check && fit;
     if (check)
         invariants_before(&replay->invariants, replay->machine.engine, record);
-    int error = state_machine_step(&replay->machine, record, lsn, result);
+    int error = fit ? state_machine_step_checked(&replay->machine, record, lsn, result)
+                    : state_machine_step(&replay->machine, record, lsn, result);
     if (error != 0) {
         machine_failed(replay, error);
         return;
@@ -103,8 +105,8 @@ static void record_take(struct shard_replay *replay, const struct wal_frame_head
         replay->visit(replay->visit_context, frame, record, lsn, is_applying(replay) ? &result : NULL);
 }
 
-/* The cache is warmed ahead of what is applied, as a server does it, if nothing in the frame is unfit to be looked at. */
-static bool frame_may_be_prefetched(const struct shard_replay *replay, const struct wal_frame_header *frame)
+/* Whether every record has passed its check, so that one may look ahead. */
+static bool frame_is_fit(const struct shard_replay *replay, const struct wal_frame_header *frame)
 {
     if (!is_applying(replay) || frame->records_count == 0)
         return false;
@@ -126,7 +128,8 @@ static bool frame_is_beyond(const struct shard_replay *replay, const struct wal_
 static void records_take(struct shard_replay *replay, const struct wal_frame_header *frame)
 {
     struct prefetch prefetch;
-    bool ahead = frame_may_be_prefetched(replay, frame);
+    replay->frame_is_fit = frame_is_fit(replay, frame);
+    bool ahead = replay->frame_is_fit; /* the cache is warmed ahead of what is applied, as a server does it */
     if (ahead)
         prefetch_begin(&prefetch, replay->machine.engine, frame);
     const struct record_header *record = wal_record_first(frame);

@@ -55,6 +55,7 @@ struct shard_replay {
 
     /* Its own. */
     struct invariants invariants;
+    bool frame_is_fit; /* every record of the frame being applied has passed record_check */
     uint64_t next_check;
     uint64_t next_progress_ns;
 };
