@@ -506,26 +506,22 @@ static void kept_add_newest(struct log_copy *copy, const struct wal_manifest_ent
         copy->kept_count++;
 }
 
-/* What this copy needs, and so where it begins where it has nothing else to fall back on. */
-static int manifest_write(struct log_copy *copy)
+/* What this copy needs; without a second snapshot all of its log, from its oldest segment on. */
+static int manifest_write(struct log_copy *copy, uint64_t oldest_segment)
 {
     struct wal_manifest manifest = { .count = copy->kept_count,
                                      .shard = copy->shard,
                                      .shards_count = copy->source->header.shards_count,
-                                     .oldest_segment = 1 };
-    uint64_t oldest = 0;
+                                     .oldest_segment = oldest_segment };
     if (copy->kept_count == 0)
         return 0;
-    int error = oldest_find(copy, copy->to, &oldest);
-    if (error != 0)
-        return error;
-    if (copy->kept_count == WAL_SNAPSHOTS_KEPT || oldest > 1)
-        manifest.oldest_segment = copy->kept[copy->kept_count - 1].segment_sequence;
+    if (copy->kept_count == WAL_SNAPSHOTS_KEPT)
+        manifest.oldest_segment = copy->kept[WAL_SNAPSHOTS_KEPT - 1].segment_sequence;
     memcpy(manifest.uuid, copy->source->header.uuid, sizeof manifest.uuid);
     memcpy(manifest.entries, copy->kept, sizeof manifest.entries);
     wal_manifest_seal(&manifest);
     ENSURE(wal_manifest_check(&manifest) == NULL);
-    error = file_put(copy->io, copy->to, WAL_MANIFEST_NAME, &manifest, sizeof manifest);
+    int error = file_put(copy->io, copy->to, WAL_MANIFEST_NAME, &manifest, sizeof manifest);
     return fail_on_disk(copy, error, "write the manifest in", copy->to);
 }
 
@@ -615,9 +611,7 @@ int log_copy_begin(struct log_copy *copy)
         result = snapshots_begin(copy);
     if (result == 0)
         result = start_choose(copy);
-    if (result == 0)
-        result = segment_settle(copy);
-    return result == 0 ? manifest_write(copy) : result;
+    return result == 0 ? manifest_write(copy, copy->sequence) : result;
 }
 
 /* ---- Going on with what is there ---------------------------------------------------------------------------------------- */
@@ -843,7 +837,10 @@ int log_copy_refresh(struct log_copy *copy)
     }
     wal_snapshots_free(&snapshots);
     if (any && (result == 0 || result == LOG_COPY_STOPPED)) {
-        int error = manifest_write(copy);
+        uint64_t oldest = 0;
+        int error = oldest_find(copy, copy->to, &oldest);
+        if (error == 0)
+            error = manifest_write(copy, oldest);
         result = error != 0 ? error : result;
     }
     return result == 0 && any ? prune(copy) : result;

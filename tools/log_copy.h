@@ -76,7 +76,7 @@ struct log_copy {
 MUST_USE int log_copy_init(struct log_copy *copy, const char *root);
 void log_copy_free(struct log_copy *copy);
 
-/* Makes the shard's directory in the copy, copies the snapshots and gets ready to read. */
+/* Makes the shard's directory in the copy, copies the snapshots and gets ready to read; its log appears with what is read first. */
 MUST_USE int log_copy_begin(struct log_copy *copy);
 
 /* Finds out what a copy holds that is there already, as recovery would, and makes its end clean: what a crash left goes, and so does what lies
