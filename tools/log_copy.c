@@ -14,6 +14,8 @@
 
 #define PAUSE_LEAST_NS (5 * NS_PER_MS)
 #define PAUSE_MOST_NS (50 * NS_PER_MS)
+#define SYNCS_MAX 128
+#define PIECE_SIZE (1 * MIB)
 #define SUFFIX_NEW ".new"
 #define SUFFIX_OLD ".old"
 
@@ -237,6 +239,39 @@ static int segment_reopen(struct log_copy *copy, uint64_t sequence)
     return 0;
 }
 
+static int bytes_move(struct io *io, int from, int to, uint64_t size_bytes)
+{
+    uint8_t *piece = malloc(PIECE_SIZE);
+    int error = piece == NULL ? -ENOMEM : 0;
+    for (uint64_t offset = 0; offset < size_bytes && error == 0; offset += PIECE_SIZE) {
+        uint64_t left = size_bytes - offset;
+        ssize_t got = io_read_at(io, from, piece, left < PIECE_SIZE ? left : PIECE_SIZE, offset);
+        error = got < 0 ? (int)got : io_write_at(io, to, piece, (size_t)got, offset);
+    }
+    free(piece);
+    return error;
+}
+
+/* Goes on in a copy of the segment up to `upto`, which takes its place when it is durable: so many frames cost one sync instead of one each, and
+ * the bytes once more. What was written and not synced is in the copy as well. */
+static int segment_renew(struct log_copy *copy, uint64_t upto)
+{
+    char path[WAL_FILE_PATH_SIZE];
+    uint64_t sequence = copy->sequence;
+    segment_close(copy);
+    int error = segment_begin(copy, sequence);
+    if (error == 0)
+        error = fail_on_disk(copy, wal_file_path(path, copy->to, sequence, WAL_SUFFIX_SEGMENT), "name", copy->to);
+    if (error != 0)
+        return error;
+    int from = io_open(copy->io, path, IO_OPEN_READ);
+    if (from < 0)
+        return fail_on_disk(copy, from, "read", path);
+    error = bytes_move(copy->io, from, copy->file, upto);
+    io_close(copy->io, from);
+    return fail_on_disk(copy, error, "write again", path);
+}
+
 /* ---- Frame by frame ----------------------------------------------------------------------------------------------------- */
 
 static void frame_note(struct log_copy *copy, const struct wal_frame_header *frame)
@@ -258,15 +293,15 @@ static void frame_note(struct log_copy *copy, const struct wal_frame_header *fra
 static int frame_write(struct log_copy *copy, const struct wal_frame_header *frame)
 {
     int error = 0;
+    uint64_t offset = (uint64_t)frame->block_number * WAL_BLOCK_SIZE;
     if (copy->file < 0 || frame->segment_sequence != copy->sequence)
         error = segment_begin(copy, frame->segment_sequence);
     else if (!copy->is_new && frame->durable_index >= copy->unsynced_index)
-        error = segment_sync(copy);
+        error = copy->syncs++ < copy->syncs_max ? segment_sync(copy) : segment_renew(copy, offset);
     if (error != 0)
         return error;
     if (copy->unsynced_index == NEVER_NS)
         copy->unsynced_index = frame->index;
-    uint64_t offset = (uint64_t)frame->block_number * WAL_BLOCK_SIZE;
     error = io_write_at(copy->io, copy->file, frame, frame->frame_size, offset);
     return fail_on_disk(copy, error, "write into", copy->to);
 }
@@ -370,6 +405,7 @@ int log_copy_read_on(struct log_copy *copy, bool whole)
         source.start = &start;
     source.glance = !whole;
     copy->joined = !copy->at_frame;
+    copy->syncs = 0;
     copy->why[0] = '\0';
     int result = wal_read(copy->io, &source, frame_visit, copy, &report);
     if (result == LOG_COPY_OTHER_HISTORY)
@@ -856,6 +892,7 @@ int log_copy_init(struct log_copy *copy, const char *root)
     wal_shard_path(&directory, copy->shard, copy->to);
     copy->file = -1;
     copy->unsynced_index = NEVER_NS;
+    copy->syncs_max = SYNCS_MAX;
     copy->block = malloc(WAL_SEGMENT_DATA_OFFSET);
     return copy->block == NULL ? fail(copy, -ENOMEM, "there is too little memory.") : 0;
 }

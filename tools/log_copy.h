@@ -12,7 +12,7 @@
  *
  * A crash at any moment leaves a clean log or a torn tail. A segment that is new to the copy gets its name when what is in it is durable.
  * In one that has its name already, a frame is written only when the frames that it proves durable (its durable_index) are so in the copy,
- * which is the order that the server itself keeps; FORMAT.md, "Reading a log", says why that is enough. A snapshot, and a manifest, gets its
+ * (or the whole segment is written anew and takes the place of the old one), which is the order that the server itself keeps; FORMAT.md, "Reading a log", says why that is enough. A snapshot, and a manifest, gets its
  * name when it is durable, and nothing goes before that.
  *
  * Memory: some 3 MiB while reading. Nothing is written in the source, and no lock is taken there. */
@@ -64,10 +64,13 @@ struct log_copy {
     bool at_frame;            /* start is at the last frame copied, not behind it */
     struct wal_start start;
     struct hash128 last_hash;
-    bool joined;             /* the last frame copied was found in the source, or there is none yet */
-    int file;                /* the segment that is being written; -1: none */
-    uint64_t sequence;       /* its number */
-    bool is_new;             /* it does not have its name yet */
+    bool joined;       /* the last frame copied was found in the source, or there is none yet */
+    int file;          /* the segment that is being written; -1: none */
+    uint64_t sequence; /* its number */
+    bool is_new;       /* it does not have its name yet */
+    uint32_t syncs;    /* between frames, in this reading */
+    uint32_t
+        syncs_max; /* beyond it, the segment is written anew with what comes, and takes its place with a single sync */
     uint64_t unsynced_index; /* the first frame in it that may not be durable; NEVER_NS: all are */
     uint8_t *block;          /* WAL_SEGMENT_DATA_OFFSET bytes */
 };

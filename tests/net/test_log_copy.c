@@ -15,6 +15,7 @@
 #define FRAMES_BEFORE 12
 #define FRAMES_MORE 40
 #define RECORD_SIZE 1504
+#define SYNCS_MAX 2 /* so few that segments are written anew, too */
 #define UNSYNCED_MAX 256
 #define FILES_MAX 65536
 
@@ -89,6 +90,8 @@ static bool visible_path(int file, char path[96])
     char *suffix = strrchr(path, '.');
     if (strncmp(path, root, strlen(root)) != 0 || suffix == NULL)
         return false;
+    if (strcmp(suffix, ".tmp") == 0 && fake_io_file(path, &size) != NULL)
+        return false;
     memcpy(suffix, ".wal", 5);
     return fake_io_file(path, &size) != NULL;
 }
@@ -137,6 +140,7 @@ static void copy_init(void)
 {
     copy = (struct log_copy){ .io = io, .source = &world.directory, .pace = &pace, .tend = nothing_tend };
     cr_assert_eq(log_copy_init(&copy, root), 0);
+    copy.syncs_max = SYNCS_MAX;
 }
 
 static void copy_open(void)
@@ -203,7 +207,7 @@ Test(log_copy, a_power_failure_at_any_write_leaves_no_damage)
     watched = true;
     for (int i = 0; i < FRAMES_MORE; i++) {
         cr_assert_eq(log_copy_read_on(&copy, i % 2 == 0), 0, "%s", copy.why);
-        for (int frame = 0; frame < 1 + i % 4; frame++)
+        for (int frame = 0; frame < 1 + i % 7; frame++)
             (void)world_commit(&world, RECORD_SIZE);
         if (i % 3 == 0)
             world_noop(&world);
