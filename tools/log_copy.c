@@ -222,7 +222,10 @@ static int segment_begin(struct log_copy *copy, uint64_t sequence)
     copy->file = file;
     copy->sequence = sequence;
     copy->is_new = true;
-    return fail_on_disk(copy, segment_fill(copy), "write", path);
+    error = segment_fill(copy);
+    if (error != 0)
+        segment_close(copy); /* half made, it never gets its name */
+    return fail_on_disk(copy, error, "write", path);
 }
 
 static int segment_reopen(struct log_copy *copy, uint64_t sequence)
@@ -265,10 +268,11 @@ static int segment_renew(struct log_copy *copy, uint64_t upto)
     if (error != 0)
         return error;
     int from = io_open(copy->io, path, IO_OPEN_READ);
-    if (from < 0)
-        return fail_on_disk(copy, from, "read", path);
-    error = bytes_move(copy->io, from, copy->file, upto);
-    io_close(copy->io, from);
+    error = from < 0 ? from : bytes_move(copy->io, from, copy->file, upto);
+    if (from >= 0)
+        io_close(copy->io, from);
+    if (error != 0)
+        segment_close(copy); /* the old one stays */
     return fail_on_disk(copy, error, "write again", path);
 }
 

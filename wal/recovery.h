@@ -70,9 +70,9 @@ struct wal_source {
     uint32_t shard;
     uint32_t shards_count;
     uint64_t segment_size; /* from DIR/meta; 0: as the segments' own headers say */
-    bool
-        glance; /* only reads on as far as the chain goes, for whoever comes back soon: what lies behind is not looked at, so neither a
-                  * torn tail nor a missing frame is told from the end */
+    /* Only read on as far as the chain goes, for whoever comes back soon: what lies behind is not looked at, so neither a torn tail nor a frame
+     * that is missing is told from the end. */
+    bool glance;
 };
 
 /* Reads the whole log, or what lies behind source->start, for which older segments need not be there; changes nothing. Constant memory (2 MiB, and 8 bytes a segment). The log may be written meanwhile: what is

@@ -260,6 +260,50 @@ Test(log_copy, a_crash_at_any_step_leaves_a_copy_that_goes_on)
     cr_assert_gt(steps, 10u);
 }
 
+/* A copy goes on in a segment that it has while the log is written, and the n-th change of a file fails once. */
+static void log_while_copied(const char *name, unsigned n, int *result)
+{
+    char path[64];
+    snprintf(path, sizeof path, "/%s", name);
+    snprintf(root, sizeof root, "/%s-copy", name);
+    world_init(&world, path);
+    world_start(&world);
+    io = world.io;
+    cr_assert_eq(io_make_directory(io, root), 0);
+    copy_init();
+    (void)world_commit(&world, RECORD_SIZE);
+    cr_assert_eq(log_copy_begin(&copy), 0, "%s", copy.why);
+    cr_assert_eq(log_copy_read_on(&copy, true), 0, "%s", copy.why);
+    for (int frame = 0; frame < FRAMES_MORE; frame++)
+        (void)world_commit(&world, RECORD_SIZE);
+    world_noop(&world);
+    fake_io_fail_once(n, -ENOSPC);
+    *result = log_copy_read_on(&copy, true);
+    fake_io_fail_once(0, 0);
+    cr_assert_neq(copy_verdict(), WAL_DAMAGED, "step %u", n);
+    log_copy_free(&copy);
+    copy_init();
+}
+
+/* A fault that passes: what comes after it may succeed, and must not give its name to what is half made. */
+Test(log_copy, a_fault_at_any_step_leaves_a_copy_that_goes_on)
+{
+    int result = -EIO;
+    for (unsigned n = 1; result != 0; n++) {
+        char name[32];
+        snprintf(name, sizeof name, "fault%u", n);
+        log_while_copied(name, n, &result);
+        cr_assert_eq(log_copy_resume(&copy), 0, "step %u: %s", n, copy.why);
+        cr_assert_eq(log_copy_read_on(&copy, true), 0, "step %u: %s", n, copy.why);
+        expect_all_of_it();
+        log_copy_free(&copy);
+        directory_clear(copy.to);
+        directory_clear(copy.from);
+        world_stop(&world);
+        cr_assert_lt(n, 1000u);
+    }
+}
+
 Test(log_copy, a_log_that_went_on_otherwise_is_refused)
 {
     log_and_copy_make("other");
