@@ -55,6 +55,8 @@ int __wrap_io_open(struct io *where, const char *path, unsigned flags)
 
 static struct io *io; /* one at a time, as in the world */
 
+static uint64_t frames_there; /* as copy_verdict found it */
+
 static enum wal_verdict copy_verdict(void)
 {
     struct wal_source source = world.source;
@@ -62,6 +64,7 @@ static enum wal_verdict copy_verdict(void)
     source.directory = copy.to;
     int error = wal_read(io, &source, NULL, NULL, &report);
     cr_assert_eq(error, 0);
+    frames_there = report.frames;
     return report.verdict;
 }
 
@@ -281,6 +284,7 @@ static void log_while_copied(const char *name, unsigned n, int *result)
     *result = log_copy_read_on(&copy, true);
     fake_io_fail_once(0, 0);
     cr_assert_neq(copy_verdict(), WAL_DAMAGED, "step %u", n);
+    cr_assert_geq(frames_there, UINT64_C(1), "step %u: what was copied before is gone", n);
     log_copy_free(&copy);
     copy_init();
 }
