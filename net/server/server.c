@@ -60,7 +60,7 @@ struct server_options server_options_default(void)
         .listen = { .host = "127.0.0.1", .port = PROTOCOL_PORT_DEFAULT },
         .segment_size = WAL_SEGMENT_SIZE_DEFAULT,
         .snapshot_every = 512 * MIB,
-        .snapshot_rate = 128 * MIB,
+        .snapshot_rate = 32 * MIB,
         .frame_size_max = WAL_FRAME_SIZE_MAX,
         .depth_max = 4,
         .connections_max = 1024,

@@ -96,7 +96,7 @@ static const struct argp_option options[] = {
       "point in it (what a restart needs)",
       2 },
     { "snapshot-rate", KEY_SNAPSHOT_RATE, "SIZE", 0,
-      "Write it at this speed a second while there is no hurry; 0: as fast as it goes (128M)", 2 },
+      "Write it at this speed a second while there is no hurry; 0: as fast as it goes (32M)", 2 },
     { "max-clock-jump", KEY_MAX_CLOCK_JUMP, "TIME", 0, "Refuse to start if the clock is further ahead of the log (24h)",
       2 },
     { "accept-clock", KEY_ACCEPT_CLOCK, NULL, 0, "Start although it is", 2 },
