@@ -20,7 +20,7 @@
 
 #define CAPTURE_PAGE_SIZE 4096
 #define CAPTURE_CHUNK_PAGES 16
-#define CAPTURE_CHUNK_SIZE (CAPTURE_CHUNK_PAGES * CAPTURE_PAGE_SIZE)
+#define CAPTURE_CHUNK_SIZE ((size_t)CAPTURE_CHUNK_PAGES * CAPTURE_PAGE_SIZE)
 #define CAPTURE_RANGES_MAX 8
 /* More pages than one record can write into: its nights, its objects, and the deadlines on the way through the heaps. */
 #define CAPTURE_RECORD_PAGES 512

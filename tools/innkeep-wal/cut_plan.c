@@ -152,7 +152,7 @@ static int bytes_read(struct io *io, const char *path, uint8_t **bytes, size_t *
     int64_t there = io_size_of(io, file);
     int error = there < 0 ? (int)there : 0;
     if (error == 0 && (there < (int64_t)(sizeof(struct cut_header) + sizeof(struct hash128)) ||
-                       there > (int64_t)(WAL_SHARDS_MAX * 2 * WAL_FRAME_SIZE_MAX)))
+                       (uint64_t)there > (uint64_t)WAL_SHARDS_MAX * 2 * WAL_FRAME_SIZE_MAX))
         error = -EBADMSG;
     *size = error == 0 ? (size_t)there : 0;
     *bytes = error == 0 ? malloc(*size) : NULL;
