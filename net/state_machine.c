@@ -118,6 +118,12 @@ void state_machine_reset(struct state_machine *machine)
                                        .other_outcomes = machine->other_outcomes };
 }
 
+int state_machine_make(struct state_machine *machine, const struct engine_limits *limits)
+{
+    REQUIRE(machine->engine == NULL);
+    return engine_settle(machine, limits, 0);
+}
+
 int state_machine_load(struct state_machine *machine, const struct snapshot_head *head, struct snapshot_load *load)
 {
     REQUIRE(machine->engine == NULL);

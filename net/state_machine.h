@@ -38,6 +38,10 @@ void state_machine_free(struct state_machine *machine);
 /* Empties a machine that was filled halfway, so that it is as after state_machine_init. */
 void state_machine_reset(struct state_machine *machine);
 
+/* Makes an empty engine under these limits, for whoever fills it himself. Requires an empty machine. 0, -ENOMEM, or -EBADMSG with error set for
+ * limits that are none. */
+MUST_USE int state_machine_make(struct state_machine *machine, const struct engine_limits *limits);
+
 /* Makes the engine that a snapshot with this head is to be loaded into: *load is ready for its pages. Requires an
  * empty machine and a head that passes snapshot_head_check. 0, -ENOMEM, or -EBADMSG with error set for an engine
  * level that is not known here. */

@@ -93,17 +93,6 @@ static int pages_load(struct state_machine *machine, struct wal_snapshot_reader 
     return loading->wrong == NULL ? 0 : WAL_SNAPSHOT_DAMAGED;
 }
 
-static struct wal_start start_of(const struct wal_snapshot_header *header)
-{
-    return (struct wal_start){
-        .position = { .next_index = header->index + 1,
-                      .next_lsn = header->next_lsn,
-                      .last_time_ns = header->time_ns,
-                      .previous_hash = header->previous_hash },
-        .place = { .segment_sequence = header->segment_sequence, .offset = header->segment_offset },
-    };
-}
-
 static bool is_unasked(const struct warm_start_options *options, const struct wal_snapshot_header *header)
 {
     return header->next_lsn - 1 > options->lsn_max || header->time_ns > options->time_max_ns ||
@@ -124,7 +113,7 @@ static int snapshot_try(struct state_machine *machine, const struct warm_start_o
         result->index = index;
         result->bytes = loading.bytes;
         result->took_ns = io_now_ns(options->io) - loading.began_ns;
-        result->start = start_of(&reader.block->header);
+        result->start = wal_start_behind_snapshot(&reader.block->header);
     }
     if (loading.wrong != NULL)
         snprintf(why, WAL_SNAPSHOT_WHY_SIZE, "the snapshot %.500s cannot be used: %s", reader.path, loading.wrong);

@@ -569,13 +569,7 @@ static int manifest_write(struct log_copy *copy, uint64_t oldest_segment)
 
 static void start_behind(struct log_copy *copy, const struct wal_snapshot_header *header)
 {
-    copy->start = (struct wal_start){
-        .position = { .next_index = header->index + 1,
-                      .next_lsn = header->next_lsn,
-                      .last_time_ns = header->time_ns,
-                      .previous_hash = header->previous_hash },
-        .place = { .segment_sequence = header->segment_sequence, .offset = header->segment_offset },
-    };
+    copy->start = wal_start_behind_snapshot(header);
     copy->from_beginning = false;
     copy->at_frame = false;
     copy->last_index = header->index;

@@ -8,6 +8,7 @@
 #define WAL_RECOVERY_H
 
 #include "wal/log.h"
+#include "wal/snapshot_format.h"
 
 enum wal_verdict {
     WAL_CLEAN,     /* every frame there is was read */
@@ -62,6 +63,31 @@ struct wal_start {
     struct wal_position position; /* behind that frame; next_segment_sequence and retired_below are not looked at */
     struct wal_place place;
 };
+
+static inline struct wal_start wal_start_behind_frame(const struct wal_frame_header *frame)
+{
+    return (struct wal_start){
+        .position = { .next_index = frame->index + 1,
+                      .next_lsn = frame->first_lsn + frame->records_count,
+                      .last_time_ns = frame->time_ns,
+                      .next_segment_sequence = frame->segment_sequence + 1,
+                      .previous_hash = frame->hash },
+        .place = { .segment_sequence = frame->segment_sequence,
+                   .offset = (uint64_t)frame->block_number * WAL_BLOCK_SIZE + frame->frame_size },
+    };
+}
+
+/* Of the header of a snapshot that verifies. */
+static inline struct wal_start wal_start_behind_snapshot(const struct wal_snapshot_header *header)
+{
+    return (struct wal_start){
+        .position = { .next_index = header->index + 1,
+                      .next_lsn = header->next_lsn,
+                      .last_time_ns = header->time_ns,
+                      .previous_hash = header->previous_hash },
+        .place = { .segment_sequence = header->segment_sequence, .offset = header->segment_offset },
+    };
+}
 
 struct wal_source {
     const char *directory;         /* the shard's own */

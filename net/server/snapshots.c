@@ -1,5 +1,6 @@
 #include "net/server/snapshots.h"
 
+#include "net/engine_snapshot.h"
 #include "net/server/shard.h"
 #include "wal/reader.h"
 
@@ -123,14 +124,7 @@ void snapshots_close(struct shard *shard)
 void snapshots_note(struct shard *shard, const struct wal_frame_header *frame)
 {
     struct shard_snapshots *snapshots = &shard->snapshots;
-    snapshots->applied = (struct wal_start){
-        .position = { .next_index = frame->index + 1,
-                      .next_lsn = frame->first_lsn + frame->records_count,
-                      .last_time_ns = frame->time_ns,
-                      .previous_hash = frame->hash },
-        .place = { .segment_sequence = frame->segment_sequence,
-                   .offset = (uint64_t)frame->block_number * WAL_BLOCK_SIZE + frame->frame_size },
-    };
+    snapshots->applied = wal_start_behind_frame(frame);
 }
 
 /* Bytes of log from one place to another, gaps at the ends of segments included. */
@@ -145,9 +139,8 @@ static bool log_is_long(const struct shard *shard)
 {
     const struct shard_snapshots *snapshots = &shard->snapshots;
     uint64_t every = shard->options->snapshot_every;
-    uint64_t size = wal_snapshot_state_of(snapshots->writer).newest_file_size;
-    return every != 0 &&
-           log_between(shard, snapshots->newest, snapshots->applied.place) >= (every > size ? every : size);
+    uint64_t bytes = log_between(shard, snapshots->newest, snapshots->applied.place);
+    return every != 0 && bytes >= every && bytes >= wal_snapshot_state_of(snapshots->writer).newest_file_size;
 }
 
 static bool is_due(const struct shard *shard)
@@ -160,46 +153,18 @@ static bool is_due(const struct shard *shard)
     /* What space is left on a disk that fills is the log's, unless somebody wants it otherwise. */
     if (!asked && (shard->now_ns < snapshots->keep_until_ns || wal_space(shard->wal) != WAL_SPACE_AMPLE))
         return false;
-    uint64_t newest_index = wal_snapshot_state_of(snapshots->writer).kept_indexes[0];
-    return snapshots->applied.position.next_index - 1 > newest_index && (asked || log_is_long(shard));
+    return (asked || log_is_long(shard)) &&
+           snapshots->applied.position.next_index - 1 > wal_snapshot_state_of(snapshots->writer).kept_indexes[0];
 }
 
 /* ---- Taking one ------------------------------------------------------------------------------------------------------ */
 
-static bool chunk_next(void *context, uint64_t *chunk)
-{
-    return capture_next(context, chunk);
-}
-
-static void chunk_fill(void *context, uint64_t chunk, void *bytes, size_t size_bytes)
-{
-    capture_fill(context, chunk, bytes, size_bytes);
-}
-
-static_assert(CAPTURE_CHUNK_SIZE == WAL_SNAPSHOT_CHUNK_SIZE, "what the engine hands out is what the file holds");
-static_assert(sizeof(struct snapshot_head) <= WAL_SNAPSHOT_HEAD_SIZE_MAX, "the engine's head fits the file's block 0");
-
 static void snapshot_start(struct shard *shard)
 {
     struct shard_snapshots *snapshots = &shard->snapshots;
-    struct engine *engine = shard->machine.engine;
-    const struct wal_start *applied = &snapshots->applied;
-    struct snapshot_head head;
-    snapshot_begin(engine, &head);
-    struct wal_snapshot_header what = {
-        .index = applied->position.next_index - 1,
-        .next_lsn = applied->position.next_lsn,
-        .time_ns = applied->position.last_time_ns,
-        .previous_hash = applied->position.previous_hash,
-        .segment_sequence = applied->place.segment_sequence,
-        .segment_offset = applied->place.offset,
-        .engine_level = head.engine_level,
-        .data_size = snapshot_data_size(&head),
-    };
-    struct wal_snapshot_source source = { .context = snapshot_capture(engine), .next = chunk_next, .fill = chunk_fill };
-    wal_snapshot_begin(snapshots->writer, &what, &head, sizeof head, &source);
-    snapshots->taking = applied->place;
-    snapshots->taking_time_ns = applied->position.last_time_ns;
+    engine_snapshot_begin(snapshots->writer, shard->machine.engine, &snapshots->applied);
+    snapshots->taking = snapshots->applied.place;
+    snapshots->taking_time_ns = snapshots->applied.position.last_time_ns;
     snapshots->running = true;
 }
 

@@ -21,7 +21,6 @@ struct shard_snapshots {
     char directory[512];      /* the shard's, absolute */
     uint8_t *buffer;          /* that the writer writes from */
     struct wal_start applied; /* behind the last frame that the engine has applied */
-    uint32_t applied_level;   /* of that frame */
     struct wal_place newest;  /* where the log goes on behind the newest snapshot */
     struct wal_place taking;  /* and behind the one being taken */
     uint64_t taking_time_ns;  /* log time there */

@@ -22,13 +22,7 @@ static void header_try(struct io *io, const struct wal_snapshot_place *place, ui
         const struct wal_snapshot_header *header = &reader.block->header;
         start->found = true;
         start->engine_level = header->engine_level;
-        start->start = (struct wal_start){
-            .position = { .next_index = header->index + 1,
-                          .next_lsn = header->next_lsn,
-                          .last_time_ns = header->time_ns,
-                          .previous_hash = header->previous_hash },
-            .place = { .segment_sequence = header->segment_sequence, .offset = header->segment_offset },
-        };
+        start->start = wal_start_behind_snapshot(header);
     }
     wal_snapshot_close(&reader);
 }

@@ -2,30 +2,14 @@
 
 #include "tools/innkeep-wal/epoch.h"
 
-#include "engine/snapshot.h"
-#include "wal/recovery.h"
-#include "wal/snapshot_writer.h"
+#include "net/engine_snapshot.h"
 
 #include <errno.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define SUFFIX ".making"
-#define META_ASIDE "meta.making"
 #define RING_ENTRIES 32
-
-__attribute__((format(printf, 1, 2))) static enum tool_exit refuse(const char *format, ...)
-{
-    va_list arguments;
-    fputs("innkeep-wal: ", stderr);
-    va_start(arguments, format);
-    vfprintf(stderr, format, arguments);
-    va_end(arguments);
-    fputc('\n', stderr);
-    return TOOL_UNREADABLE;
-}
 
 /* ---- The directory -------------------------------------------------------------------------------------------------------------- */
 
@@ -36,38 +20,39 @@ static int entry_visit(void *context, const char *name)
     return 1;
 }
 
-enum tool_exit made_directory_check(struct made_directory *made, struct io *io, const char *target)
+enum tool_exit made_directory_check(struct made_directory *made, struct io *io, const char *target, const char *suffix)
 {
-    *made = (struct made_directory){ .io = io, .directory = { .lock_file = -1 } };
+    *made = (struct made_directory){ .io = io, .suffix = suffix, .directory = { .lock_file = -1 } };
     size_t length = strlen(target);
     while (length > 1 && target[length - 1] == '/')
         length--;
-    if (length == 0 || length + sizeof SUFFIX + 64 > WAL_PATH_SIZE)
-        return refuse("the path of the new directory is empty or too long.");
+    if (length == 0 || length + strlen(suffix) + 64 > WAL_PATH_SIZE)
+        return tool_refuse("the path of the new directory is empty or too long.");
     memcpy(made->target, target, length);
-    memcpy(made->directory.path, made->target, length);
-    memcpy(made->directory.path + length, SUFFIX, sizeof SUFFIX);
+    memcpy(made->directory.path, target, length);
+    made->directory.path[length] = '.';
+    memcpy(made->directory.path + length + 1, suffix, strlen(suffix) + 1);
     int found = io_list(io, made->target, entry_visit, NULL);
     if (found == 1)
-        return refuse("%s is there already and not empty; name a new directory.", made->target);
+        return tool_refuse("%s is there already and not empty; name a new directory.", made->target);
     if (found != 0 && found != -ENOENT)
-        return refuse("%s cannot be looked at: %s.", made->target, strerror(-found));
+        return tool_refuse("%s cannot be looked at: %s.", made->target, strerror(-found));
     found = io_list(io, made->directory.path, entry_visit, NULL);
     if (found == 0 || found == 1)
-        return refuse("%s is there: making it was interrupted, or is under way. Remove it and run this again.",
-                      made->directory.path);
+        return tool_refuse("%s is there: making it was interrupted, or is under way. Remove it and run this again.",
+                           made->directory.path);
     return found == -ENOENT ? TOOL_CLEAN
-                            : refuse("%s cannot be looked at: %s.", made->directory.path, strerror(-found));
+                            : tool_refuse("%s cannot be looked at: %s.", made->directory.path, strerror(-found));
 }
 
 /* Meta aside, or back in its place. */
-static int meta_move(const struct made_directory *made, const char *from_name, const char *to_name)
+static int meta_move(const struct made_directory *made, bool aside)
 {
-    char from[WAL_PATH_SIZE + 32];
-    char to[WAL_PATH_SIZE + 32];
-    snprintf(from, sizeof from, "%s/%s", made->directory.path, from_name);
-    snprintf(to, sizeof to, "%s/%s", made->directory.path, to_name);
-    int error = io_rename(made->io, from, to);
+    char meta[WAL_PATH_SIZE + 32];
+    char other[WAL_PATH_SIZE + 32];
+    snprintf(meta, sizeof meta, "%s/meta", made->directory.path);
+    snprintf(other, sizeof other, "%s/meta.%s", made->directory.path, made->suffix);
+    int error = io_rename(made->io, aside ? meta : other, aside ? other : meta);
     return error == 0 ? io_sync_directory(made->io, made->directory.path) : error;
 }
 
@@ -77,27 +62,33 @@ enum tool_exit made_directory_begin(struct made_directory *made, uint32_t shards
     char path[WAL_PATH_SIZE];
     memcpy(path, made->directory.path, sizeof path);
     if (wal_directory_open(made->io, path, shards, shards, segment_size, &made->directory, why, sizeof why) != 0)
-        return refuse("%s", why);
+        return tool_refuse("%s", why);
     made->begun = true;
-    int error = meta_move(made, "meta", META_ASIDE);
-    return error == 0 ? TOOL_CLEAN : refuse("%s cannot be made: %s.", path, strerror(-error));
+    int error = meta_move(made, true);
+    return error == 0 ? TOOL_CLEAN : tool_refuse("%s cannot be made: %s.", path, strerror(-error));
 }
 
-enum tool_exit made_directory_appear(struct made_directory *made)
+int made_directory_rename(const struct made_directory *made)
 {
     char above[WAL_PATH_SIZE];
-    int error = meta_move(made, META_ASIDE, "meta");
-    if (error == 0)
-        error = io_rename(made->io, made->directory.path, made->target);
+    int error = io_rename(made->io, made->directory.path, made->target);
+    if (error != 0)
+        return error;
     memcpy(above, made->target, sizeof above);
     char *slash = strrchr(above, '/');
     if (slash == NULL)
         memcpy(above, ".", 2);
     else
         slash[slash == above] = '\0';
+    return io_sync_directory(made->io, above);
+}
+
+enum tool_exit made_directory_appear(struct made_directory *made)
+{
+    int error = meta_move(made, false);
     if (error == 0)
-        error = io_sync_directory(made->io, above);
-    return error == 0 ? TOOL_CLEAN : refuse("%s could not be made: %s.", made->target, strerror(-error));
+        error = made_directory_rename(made);
+    return error == 0 ? TOOL_CLEAN : tool_refuse("%s could not be made: %s.", made->target, strerror(-error));
 }
 
 void made_directory_close(struct made_directory *made, bool appeared)
@@ -133,15 +124,7 @@ static int config_write(struct fresh *fresh, struct io *io, struct wal *wal)
         if (error != 0)
             return error;
     }
-    fresh->start = (struct wal_start){
-        .position = { .next_index = frame->index + 1,
-                      .next_lsn = frame->first_lsn + 1,
-                      .last_time_ns = frame->time_ns,
-                      .next_segment_sequence = frame->segment_sequence + 1,
-                      .previous_hash = frame->hash },
-        .place = { .segment_sequence = frame->segment_sequence,
-                   .offset = (uint64_t)frame->block_number * WAL_BLOCK_SIZE + frame->frame_size },
-    };
+    fresh->start = wal_start_behind_frame(frame);
     wal_release(wal);
     return 0;
 }
@@ -177,43 +160,21 @@ static int log_begin(struct fresh *fresh, const char **why)
     return error;
 }
 
-static bool chunk_next(void *context, uint64_t *chunk)
+static int snapshot_run(struct fresh *fresh, struct io *io, struct wal_snapshot_writer *writer)
 {
-    return capture_next(context, chunk);
-}
-
-static void chunk_fill(void *context, uint64_t chunk, void *bytes, size_t size_bytes)
-{
-    capture_fill(context, chunk, bytes, size_bytes);
-}
-
-static int snapshot_run(struct fresh *fresh, struct io *io, struct wal_snapshot_writer *writer,
-                        const struct snapshot_head *head)
-{
-    const struct wal_start *start = &fresh->start;
-    struct wal_snapshot_header what = { .index = start->position.next_index - 1,
-                                        .next_lsn = start->position.next_lsn,
-                                        .time_ns = start->position.last_time_ns,
-                                        .previous_hash = start->position.previous_hash,
-                                        .segment_sequence = start->place.segment_sequence,
-                                        .segment_offset = start->place.offset,
-                                        .engine_level = head->engine_level,
-                                        .data_size = snapshot_data_size(head) };
-    struct wal_snapshot_source source = { .context = snapshot_capture(fresh->engine),
-                                          .next = chunk_next,
-                                          .fill = chunk_fill };
-    wal_snapshot_begin(writer, &what, head, sizeof *head, &source);
+    engine_snapshot_begin(writer, fresh->engine, &fresh->start);
     int error = 0;
     while (error == 0 && wal_snapshot_state_of(writer).status == WAL_SNAPSHOT_RUNNING) {
         wal_snapshot_tend(writer, io_now_ns(io));
         if (wal_snapshot_state_of(writer).status == WAL_SNAPSHOT_RUNNING)
             error = io_run(io, wal_snapshot_due_ns(writer));
     }
+    snapshot_end(fresh->engine);
     struct wal_snapshot_state state = wal_snapshot_state_of(writer);
     return error == 0 && state.status != WAL_SNAPSHOT_DONE ? state.error : error;
 }
 
-static int snapshot_make(struct fresh *fresh, struct io *io, uint8_t *bytes, const struct snapshot_head *head)
+static int snapshot_make(struct fresh *fresh, struct io *io, uint8_t *bytes)
 {
     char path[WAL_PATH_SIZE];
     const struct wal_directory_header *header = &fresh->made->directory.header;
@@ -221,7 +182,7 @@ static int snapshot_make(struct fresh *fresh, struct io *io, uint8_t *bytes, con
         .place = { .directory = wal_shard_path(&fresh->made->directory, fresh->shard, path),
                    .shard = fresh->shard,
                    .shards_count = header->shards_count },
-        .data_size_max = snapshot_data_size(head),
+        .data_size_max = align_up(engine_memory_size(engine_limits_of(fresh->engine)), WAL_BLOCK_SIZE),
         .bytes = bytes,
     };
     memcpy(options.place.uuid, header->uuid, sizeof options.place.uuid);
@@ -231,39 +192,33 @@ static int snapshot_make(struct fresh *fresh, struct io *io, uint8_t *bytes, con
     if (error == 0)
         error = wal_snapshot_writer_init(io, &options, &writer);
     if (error == 0)
-        error = snapshot_run(fresh, io, writer, head);
+        error = snapshot_run(fresh, io, writer);
     wal_snapshot_writer_free(writer);
     return error;
 }
 
-/* Where there is no page to keep, the CONFIG frame alone says it all, and the epoch goes on behind that. */
 static int snapshot_take(struct fresh *fresh, const char **why)
 {
     const struct io_options io_options = { .ring_entries = RING_ENTRIES, .fixed_buffers_count = 1 };
-    struct snapshot_head head;
     struct io *io = NULL;
-    int error = -ENOMEM;
-    snapshot_begin(fresh->engine, &head);
-    bool empty = snapshot_data_size(&head) == 0;
-    if (!empty)
-        fresh->start.position.next_lsn = engine_last_lsn(fresh->engine) + 1;
-    uint8_t *bytes = empty ? NULL : aligned_alloc(WAL_BLOCK_SIZE, WAL_SNAPSHOT_BUFFER_SIZE);
-    if (bytes != NULL)
-        error = io_create(&io_options, &io, why);
-    if (bytes != NULL && error == 0) {
+    uint8_t *bytes = aligned_alloc(WAL_BLOCK_SIZE, WAL_SNAPSHOT_BUFFER_SIZE);
+    if (bytes == NULL)
+        return -ENOMEM;
+    fresh->start.position.next_lsn = engine_last_lsn(fresh->engine) + 1;
+    int error = io_create(&io_options, &io, why);
+    if (error == 0) {
         *why = "the snapshot could not be written";
         error = io_adopt(io);
         if (error == 0)
-            error = snapshot_make(fresh, io, bytes, &head);
+            error = snapshot_make(fresh, io, bytes);
         io_destroy(io);
     }
-    snapshot_end(fresh->engine);
     free(bytes);
-    return empty ? 0 : error;
+    return error;
 }
 
 enum tool_exit made_shard_write(const struct made_directory *made, uint32_t shard, struct engine *engine,
-                                uint64_t granted_lsn)
+                                enum epoch_reason reason, uint64_t granted_lsn)
 {
     struct fresh fresh = { .made = made, .shard = shard, .engine = engine };
     const char *why = "there is too little memory";
@@ -273,10 +228,10 @@ enum tool_exit made_shard_write(const struct made_directory *made, uint32_t shar
     struct epoch_order order = { .directory = &made->directory,
                                  .shard = shard,
                                  .position = fresh.start.position,
-                                 .reason = EPOCH_RESTORE,
+                                 .reason = reason,
                                  .granted_lsn = granted_lsn,
                                  .engine_level = engine_log_level(engine) };
     if (error == 0)
         error = epoch_write(&order, &why);
-    return error == 0 ? TOOL_CLEAN : refuse("shard %u: %s: %s.", shard, why, strerror(-error));
+    return error == 0 ? TOOL_CLEAN : tool_refuse("shard %u: %s: %s.", shard, why, strerror(-error));
 }

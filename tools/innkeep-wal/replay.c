@@ -110,7 +110,7 @@ static enum tool_exit shard_make(struct replay *replay, struct shard_replay *sha
                               ? TOOL_CLEAN
                               : made_directory_begin(&replay->made, header->shards_count, header->segment_size);
     if (made == TOOL_CLEAN)
-        made = made_shard_write(&replay->made, shard->shard, shard->machine.engine, granted_lsn(shard));
+        made = made_shard_write(&replay->made, shard->shard, shard->machine.engine, EPOCH_RESTORE, granted_lsn(shard));
     return made == TOOL_CLEAN ? made_check(replay, shard) : made;
 }
 
@@ -174,7 +174,7 @@ enum tool_exit replay_command(struct tool *tool)
 {
     struct replay replay = { .tool = tool, .shards = json_array(), .worst = TOOL_CLEAN };
     if (tool->snapshot_path != NULL &&
-        made_directory_check(&replay.made, tool->io, tool->snapshot_path) != TOOL_CLEAN) {
+        made_directory_check(&replay.made, tool->io, tool->snapshot_path, "making") != TOOL_CLEAN) {
         json_decref(replay.shards);
         return TOOL_UNREADABLE;
     }

@@ -5,6 +5,7 @@
  * on DIR.restoring refuses, because meta is copied last. The copy is only read. */
 #include "tools/innkeep-wal/epoch.h"
 #include "tools/innkeep-wal/log_start.h"
+#include "tools/innkeep-wal/made_directory.h"
 #include "tools/innkeep-wal/printer.h"
 #include "tools/innkeep-wal/shard_files.h"
 #include "tools/innkeep-wal/shard_replay.h"
@@ -14,70 +15,25 @@
 
 #include <errno.h>
 #include <inttypes.h>
-#include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-#define SUFFIX ".restoring"
 #define COPY_SIZE (1 * MIB)
 #define SEQUENCES_JUMP (UINT64_C(1) << 40)
 #define PROGRESS_EVERY_NS (250 * NS_PER_MS)
 
 struct restore {
     struct tool *tool;          /* looks at the copy */
-    struct wal_directory made;  /* DIR.restoring */
-    char target[WAL_PATH_SIZE]; /* DIR */
+    struct made_directory made; /* DIR.restoring */
     uint32_t engine_level;      /* of the last frame, shard by shard */
     uint8_t *buffer;            /* COPY_SIZE, aligned */
     uint64_t bytes;             /* copied */
     uint64_t bytes_all;
     uint64_t next_progress_ns;
-    bool begun; /* DIR.restoring is there, made by us */
 };
 
-__attribute__((format(printf, 1, 2))) static enum tool_exit refuse(const char *format, ...)
-{
-    va_list arguments;
-    fputs("innkeep-wal: ", stderr);
-    va_start(arguments, format);
-    vfprintf(stderr, format, arguments);
-    va_end(arguments);
-    fputc('\n', stderr);
-    return TOOL_UNREADABLE;
-}
-
 /* ---- Before anything is made ---------------------------------------------------------------------------------------------------- */
-
-static int entry_visit(void *context, const char *name)
-{
-    (void)context;
-    (void)name;
-    return 1;
-}
-
-static enum tool_exit target_check(struct restore *restore)
-{
-    struct io *io = restore->tool->io;
-    size_t length = strlen(restore->tool->other_path);
-    while (length > 1 && restore->tool->other_path[length - 1] == '/')
-        length--;
-    if (length + sizeof SUFFIX + 64 > WAL_PATH_SIZE)
-        return refuse("the path of the new directory is too long.");
-    memcpy(restore->target, restore->tool->other_path, length);
-    memcpy(restore->made.path, restore->target, length);
-    memcpy(restore->made.path + length, SUFFIX, sizeof SUFFIX);
-    int found = io_list(io, restore->target, entry_visit, NULL);
-    if (found == 1)
-        return refuse("%s is there already and not empty; name a new directory.", restore->target);
-    if (found != 0 && found != -ENOENT)
-        return refuse("%s cannot be looked at: %s.", restore->target, strerror(-found));
-    found = io_list(io, restore->made.path, entry_visit, NULL);
-    if (found == 0 || found == 1)
-        return refuse("%s is there: a restore was interrupted, or is under way. Remove it and run this again.",
-                      restore->made.path);
-    return TOOL_CLEAN;
-}
 
 /* As verify does; what it finds is said. A torn tail is what a copy of a live directory has, and was never acknowledged as far as the copy can tell. */
 static enum tool_exit shard_verify(struct restore *restore, uint32_t shard)
@@ -90,13 +46,13 @@ static enum tool_exit shard_verify(struct restore *restore, uint32_t shard)
     shard_replay_explain(&replay, stderr);
     enum tool_exit verdict = shard_replay_exit(&replay);
     if (verdict <= TOOL_TORN_TAIL && replay.machine.engine == NULL)
-        verdict =
-            refuse("shard %u is empty: no server ever ran on this directory, so there is nothing to restore.", shard);
+        verdict = tool_refuse(
+            "shard %u is empty: no server ever ran on this directory, so there is nothing to restore.", shard);
     else if (verdict <= TOOL_TORN_TAIL && !restore->tool->json)
         printf("shard %u: verified, up to LSN %" PRIu64 ", state hash %s\n", shard, replay.report.last_lsn,
                printer_hash(shard_replay_hash(&replay), hash));
     else if (verdict > TOOL_TORN_TAIL)
-        verdict = refuse("shard %u of the backup is not whole, so nothing was made.", shard);
+        verdict = tool_refuse("shard %u of the backup is not whole, so nothing was made.", shard);
     fflush(stdout);
     shard_replay_free(&replay);
     return verdict <= TOOL_TORN_TAIL ? TOOL_CLEAN : verdict;
@@ -170,7 +126,7 @@ static int shard_copy(struct restore *restore, uint32_t shard, bool count_only)
     char from[WAL_PATH_SIZE];
     char to[WAL_PATH_SIZE];
     struct shard_files files = { .files = NULL };
-    wal_shard_path(&restore->made, shard, to);
+    wal_shard_path(&restore->made.directory, shard, to);
     int error = shard_files_list(io, wal_shard_path(&restore->tool->directory, shard, from), &files);
     if (error == 0 && !count_only)
         error = io_make_directory(io, to);
@@ -194,12 +150,13 @@ static enum tool_exit directory_copy(struct restore *restore)
     for (uint32_t shard = 0; shard < shards && error == 0; shard++)
         error = shard_copy(restore, shard, true);
     if (error == 0)
-        error = io_make_directory(io, restore->made.path);
-    restore->begun = error == 0;
+        error = io_make_directory(io, restore->made.directory.path);
+    restore->made.begun = error == 0;
     for (uint32_t shard = 0; shard < shards && error == 0; shard++)
         error = shard_copy(restore, shard, false);
     progress_clear(restore);
-    return error == 0 ? TOOL_CLEAN : refuse("cannot copy into %s: %s.", restore->made.path, strerror(-error));
+    return error == 0 ? TOOL_CLEAN
+                      : tool_refuse("cannot copy into %s: %s.", restore->made.directory.path, strerror(-error));
 }
 
 /* ---- Going on from it ----------------------------------------------------------------------------------------------------------- */
@@ -225,8 +182,8 @@ static enum tool_exit shard_go_on(struct restore *restore, uint32_t shard)
 {
     char path[WAL_PATH_SIZE];
     struct io *io = restore->tool->io;
-    const struct wal_directory_header *header = &restore->made.header;
-    struct wal_source source = { .directory = wal_shard_path(&restore->made, shard, path),
+    const struct wal_directory_header *header = &restore->made.directory.header;
+    struct wal_source source = { .directory = wal_shard_path(&restore->made.directory, shard, path),
                                  .shard = shard,
                                  .shards_count = header->shards_count,
                                  .segment_size = header->segment_size };
@@ -239,11 +196,12 @@ static enum tool_exit shard_go_on(struct restore *restore, uint32_t shard)
     if (error == 0)
         error = wal_read(io, &source, level_note, restore, &report);
     if (error != 0 || report.verdict == WAL_DAMAGED)
-        return refuse("shard %u does not read in %s as it did in the backup (%s); was the backup written meanwhile?",
-                      shard, restore->made.path, report.stop_reason);
+        return tool_refuse(
+            "shard %u does not read in %s as it did in the backup (%s); was the backup written meanwhile?", shard,
+            restore->made.directory.path, report.stop_reason);
     if (report.verdict == WAL_TORN_TAIL)
         error = wal_discard_tail(io, &source, &report);
-    struct epoch_order order = { .directory = &restore->made,
+    struct epoch_order order = { .directory = &restore->made.directory,
                                  .shard = shard,
                                  .position = report.position,
                                  .reason = EPOCH_RESTORE,
@@ -260,7 +218,7 @@ static enum tool_exit shard_go_on(struct restore *restore, uint32_t shard)
     if (error == 0)
         error = epoch_write(&order, &why);
     if (error != 0)
-        return refuse("shard %u: %s: %s.", shard, why, strerror(-error));
+        return tool_refuse("shard %u: %s: %s.", shard, why, strerror(-error));
     if (!restore->tool->json)
         printf("shard %u: goes on at LSN %" PRIu64 "\n", shard, wal_epoch_behind(order.granted_lsn));
     return TOOL_CLEAN;
@@ -269,21 +227,10 @@ static enum tool_exit shard_go_on(struct restore *restore, uint32_t shard)
 static int target_appear(struct restore *restore)
 {
     struct io *io = restore->tool->io;
-    char above[WAL_PATH_SIZE];
-    int error = file_copy(restore, restore->tool->directory.path, restore->made.path, "meta");
+    int error = file_copy(restore, restore->tool->directory.path, restore->made.directory.path, "meta");
     if (error == 0)
-        error = io_sync_directory(io, restore->made.path);
-    if (error == 0)
-        error = io_rename(io, restore->made.path, restore->target);
-    if (error != 0)
-        return error;
-    memcpy(above, restore->target, sizeof above);
-    char *slash = strrchr(above, '/');
-    if (slash == NULL)
-        memcpy(above, ".", 2);
-    else
-        slash[slash == above] = '\0';
-    return io_sync_directory(io, above);
+        error = io_sync_directory(io, restore->made.directory.path);
+    return error == 0 ? made_directory_rename(&restore->made) : error;
 }
 
 static enum tool_exit restore_run(struct restore *restore)
@@ -291,8 +238,9 @@ static enum tool_exit restore_run(struct restore *restore)
     const struct tool *tool = restore->tool;
     uint32_t shards = tool->directory.header.shards_count;
     if (tool->directory.cutting)
-        return refuse("%s is in the middle of a cut; finish that first, or use another backup.", tool->path);
-    enum tool_exit verdict = target_check(restore);
+        return tool_refuse("%s is in the middle of a cut; finish that first, or use another backup.", tool->path);
+    enum tool_exit verdict = made_directory_check(&restore->made, tool->io, tool->other_path, "restoring");
+    restore->made.directory.header = tool->directory.header; /* it goes on as the same house */
     for (uint32_t shard = 0; shard < shards && verdict == TOOL_CLEAN; shard++)
         verdict = shard_verify(restore, shard);
     if (verdict == TOOL_CLEAN)
@@ -303,23 +251,22 @@ static enum tool_exit restore_run(struct restore *restore)
         return verdict;
     int error = target_appear(restore);
     if (error != 0)
-        return refuse("%s could not be made: %s.", restore->target, strerror(-error));
+        return tool_refuse("%s could not be made: %s.", restore->made.target, strerror(-error));
     if (tool->json)
         printf("{\"restored\":true,\"bytes\":%" PRIu64 "}\n", restore->bytes);
     else
-        printf("%s: restored from %s, %" PRIu64 " MiB\n", restore->target, tool->path, restore->bytes / MIB);
+        printf("%s: restored from %s, %" PRIu64 " MiB\n", restore->made.target, tool->path, restore->bytes / MIB);
     return TOOL_CLEAN;
 }
 
 enum tool_exit restore_command(struct tool *tool)
 {
-    struct restore restore = { .tool = tool, .made = { .header = tool->directory.header, .lock_file = -1 } };
+    struct restore restore = { .tool = tool, .made = { .io = tool->io, .directory = { .lock_file = -1 } } };
     restore.buffer = aligned_alloc(WAL_BLOCK_SIZE, COPY_SIZE);
     if (restore.buffer == NULL)
-        return refuse("there is too little memory.");
+        return tool_refuse("there is too little memory.");
     enum tool_exit verdict = restore_run(&restore);
-    if (verdict != TOOL_CLEAN && restore.begun)
-        fprintf(stderr, "innkeep-wal: %s was made only in part; remove it before the next try.\n", restore.made.path);
+    made_directory_close(&restore.made, verdict == TOOL_CLEAN);
     free(restore.buffer);
     return verdict;
 }

@@ -76,6 +76,9 @@ static inline const char *tool_verdict_name(enum tool_exit verdict)
     return names[verdict];
 }
 
+/* "innkeep-wal: ...": a sentence on stderr that says why not. Returns TOOL_UNREADABLE. */
+enum tool_exit tool_refuse(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
 /* One command each, in its own file. The directory is open. */
 typedef enum tool_exit tool_command(struct tool *tool);
 MUST_USE tool_command cut_command;
