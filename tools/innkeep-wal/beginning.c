@@ -135,7 +135,7 @@ static int place_find(struct beginning *beginning)
         if (snapshot->verdict != TOOL_CLEAN || snapshot->header.segment_sequence < least)
             continue;
         beginning->index = snapshot->index;
-        beginning->start = shard_snapshot_start(&snapshot->header);
+        beginning->start = wal_start_behind_snapshot(&snapshot->header);
     }
     shard_snapshots_free(&snapshots);
     return error;

@@ -29,17 +29,6 @@ struct wal_snapshot_place shard_snapshot_place(const struct tool *tool, uint32_t
     return place;
 }
 
-struct wal_start shard_snapshot_start(const struct wal_snapshot_header *header)
-{
-    return (struct wal_start){
-        .position = { .next_index = header->index + 1,
-                      .next_lsn = header->next_lsn,
-                      .last_time_ns = header->time_ns,
-                      .previous_hash = header->previous_hash },
-        .place = { .segment_sequence = header->segment_sequence, .offset = header->segment_offset },
-    };
-}
-
 /* ---- Saying what is wrong ------------------------------------------------------------------------------------------------------- */
 
 /* The first thing that is wrong stays. */

@@ -46,9 +46,6 @@ void shard_snapshots_free(struct shard_snapshots *snapshots);
 /* The worst of all verdicts. */
 enum tool_exit shard_snapshots_worst(const struct shard_snapshots *snapshots);
 
-/* Where the log goes on behind a snapshot. */
-struct wal_start shard_snapshot_start(const struct wal_snapshot_header *header);
-
 /* Whose snapshots: for warm_start and the reader. `path` holds the directory's and is to live as long. */
 struct wal_snapshot_place shard_snapshot_place(const struct tool *tool, uint32_t shard, char path[WAL_PATH_SIZE]);
 

@@ -40,7 +40,7 @@ static bool start_equal(const struct wal_start *a, const struct wal_start *b)
 static void snapshot_compare(const struct verifying *verifying, struct shard_snapshot *snapshot)
 {
     char texts[2][PRINTER_HASH_SIZE];
-    struct wal_start start = shard_snapshot_start(&snapshot->header);
+    struct wal_start start = wal_start_behind_snapshot(&snapshot->header);
     struct hash128 hash = shard_replay_hash(&verifying->replay);
     if (!hash128_equal(hash, snapshot->state_hash))
         snapshot_fail(snapshot,
